@@ -1,0 +1,77 @@
+"""Any model of the sentence-transformers library, by its name or folder; an optional extra."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from storybank.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+EXTRA = "sentence-transformers"
+
+
+class SentenceTransformersEncoder:
+    """Runs the model on the CPU, with the prompts it was trained with.
+
+    A name that is not on disk is fetched by the library from its hub: the only time that storybank
+    touches the network, and only when it is told to. No text is sent.
+
+    Raises MissingExtraError, and ModelError when there is no such model.
+    """
+
+    def __init__(self, model: str) -> None:
+        if not model:
+            raise ModelError(
+                "''",
+                "give a name or folder, as in --encoder sentence-transformers:all-MiniLM-L6-v2",
+            )
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"the encoder {EXTRA}:{model}", EXTRA) from error
+        from transformers.utils import logging
+
+        # stderr is for what the user must know
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # theirs
+        try:
+            self._model = SentenceTransformer(model, device="cpu")
+        except Exception as error:  # the hub, safetensors and the library each raise their own
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(model, f"{reason or type(error).__name__}") from error
+        self.name = f"{EXTRA}:{model}"
+        self.key = f"{self.name}@{_fingerprint(model)}"
+        self.dimension: int = self._model.get_embedding_dimension() or 0
+
+    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors [len(texts), dimension] of unit length."""
+        return self._encode(list(texts), "document")
+
+    def query(self, text: str) -> NDArray[np.float32]:
+        """A vector [dimension] of unit length."""
+        vector: NDArray[np.float32] = self._encode([text], "query")[0]
+        return vector
+
+    def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
+        encode = self._model.encode_query if kind == "query" else self._model.encode_document
+        vectors: NDArray[np.float32] = encode(
+            texts, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
+        return vectors
+
+
+def _fingerprint(model: str) -> str:
+    """Tells versions of a model folder apart by its files' names, sizes and times."""
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(model):
+        folders.sort()
+        for file in sorted(files):
+            status = os.stat(os.path.join(folder, file))
+            digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
