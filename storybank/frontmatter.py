@@ -109,11 +109,7 @@ def _load(source: str) -> tuple[dict[str, object], dict[str, int], tuple[Fault, 
     except yaml.YAMLError as error:
         return {}, {}, (_yaml_fault(error, source),)
     except _NotFlatError as error:
-        message = (
-            "the front matter is nested deeply or repeats itself through aliases (*name): "
-            "write it flat. It is skipped"
-        )
-        return {}, {}, (Fault(error.line, "SB015", message),)
+        return {}, {}, (_not_flat(error.line),)
 
 
 def _mapping(
@@ -166,10 +162,20 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
+def _not_flat(line: int) -> Fault:
+    message = (
+        "the front matter is nested deeply or repeats itself through aliases (*name): "
+        "write it flat. It is skipped"
+    )
+    return Fault(line, "SB015", message)
+
+
 def _yaml_fault(error: yaml.YAMLError, source: str) -> Fault:
     """Where and what, in one sentence, whichever parser said it."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line = mark.line + 1 if mark else source.count("\n", 0, getattr(error, "position", 0)) + 1
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
+    if "nesting depth" in what:  # libyaml 0.2.6 stops here by itself, before `_value` can
+        return _not_flat(line)
     hint = "put quotes around the value, or close the bracket or quote above"
     return Fault(line, "SB012", f"the front matter cannot be read from here on: {hint} ({what})")
