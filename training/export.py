@@ -1,10 +1,11 @@
 """Turn a sentence-transformers model folder into the model that storybank ships.
 
-    python training/export.py MODEL_FOLDER storybank/model --name all-MiniLM-L6-v2-int8 \\
+    python training/export.py MODEL_FOLDER storybank/model --name storybank-minilm-1 \\
         --base sentence-transformers/all-MiniLM-L6-v2 --licence Apache-2.0
 
-The ONNX graph takes token ids and gives sentence vectors: pooling and normalisation are inside, so
-the package needs no tensor library but onnxruntime. Three choices keep the small file faithful:
+The ONNX graph takes token ids and gives token vectors; the package pools them over a question, a
+story or a passage, and needs no tensor library but onnxruntime. Three choices keep the small file
+faithful:
 
 - int8 weights with one scale per output channel; activations are quantised on the fly;
 - 7 of the 8 bits: without VNNI instructions, x86 adds 8-bit products in 16 bits and would
@@ -49,8 +50,8 @@ PROBES = [
 ]
 
 
-class SentenceVectors(torch.nn.Module):
-    """A transformer, mean pooling over its tokens, and unit length: ids [b, t] -> vectors [b, d].
+class TokenVectors(torch.nn.Module):
+    """A transformer: ids [b, t] -> token vectors [b, t, d].
 
     Mask, positions and token types are passed explicitly: torch.export of a BERT that derives them
     itself yields a program with other values (seen with torch 2.13 and transformers 5.23).
@@ -61,16 +62,15 @@ class SentenceVectors(torch.nn.Module):
         self.transformer = transformer
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Unit vectors [b, d] of token ids and mask, both [b, t]."""
+        """Token vectors [b, t, d] of token ids and mask, both [b, t]."""
         kept = attention_mask.to(torch.float32)
-        tokens = self.transformer(
+        tokens: torch.Tensor = self.transformer(
             input_ids=input_ids,
             attention_mask=(1.0 - kept[:, None, None, :]) * torch.finfo(torch.float32).min,
             token_type_ids=torch.zeros_like(input_ids),
             position_ids=torch.arange(input_ids.shape[1])[None],
         ).last_hidden_state
-        mean = (tokens * kept[:, :, None]).sum(1) / kept.sum(1, keepdim=True)
-        return torch.nn.functional.normalize(mean, dim=1)
+        return tokens
 
 
 def check_pipeline(model: SentenceTransformer) -> None:
@@ -90,11 +90,11 @@ def export_graph(model: SentenceTransformer, path: Path) -> None:
     tokens = torch.export.Dim("tokens", max=transformer.config.max_position_embeddings)
     shapes = {0: batch, 1: tokens}
     torch.onnx.export(
-        SentenceVectors(transformer).eval(),
+        TokenVectors(transformer).eval(),
         (ids, torch.ones_like(ids)),
         path,
         input_names=["input_ids", "attention_mask"],
-        output_names=["vectors"],
+        output_names=["last_hidden_state"],
         dynamic_shapes={"input_ids": shapes, "attention_mask": shapes},
         opset_version=OPSET,
         dynamo=True,
@@ -169,7 +169,8 @@ def cosines(graph: Path, model: SentenceTransformer) -> np.ndarray:
     for text, expected in zip(PROBES, model.encode(PROBES), strict=True):
         batch = model.tokenizer([text], truncation=True, max_length=model.max_seq_length)
         inputs = {key: np.array(batch[key]) for key in ("input_ids", "attention_mask")}
-        result.append(float(session.run(None, inputs)[0][0] @ expected))
+        pooled = session.run(None, inputs)[0][0].mean(0)
+        result.append(float(pooled @ expected / np.linalg.norm(pooled)))
     return np.array(result)
 
 
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the name that storybank will print")
     parser.add_argument("--base", required=True, help="the model it was trained from")
     parser.add_argument("--licence", required=True, help="of the base, as an SPDX name")
+    parser.add_argument("--max-tokens", type=int, default=384, help="that a story is read in")
     arguments = parser.parse_args()
 
     model = SentenceTransformer(
@@ -207,7 +209,7 @@ def main() -> None:
         "base": arguments.base,
         "licence": arguments.licence,
         "dimension": model.get_embedding_dimension(),
-        "max_tokens": model.max_seq_length,
+        "max_tokens": arguments.max_tokens,
         "sha256": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (graph, tokenizer)
         },
