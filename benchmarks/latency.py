@@ -43,7 +43,7 @@ from tokenizers import Tokenizer
 session = onnxruntime.InferenceSession({str(MODEL / "model.onnx")!r})
 tokens = Tokenizer.from_file({str(MODEL / "tokenizer.json")!r}).encode({QUESTION!r})
 print(session.run(None, {{"input_ids": numpy.array([tokens.ids]),
-                          "attention_mask": numpy.array([tokens.attention_mask])}})[0][0, 0])
+                          "attention_mask": numpy.array([tokens.attention_mask])}})[0][0].mean())
 """
 
 USUAL = """
@@ -54,12 +54,12 @@ matrix = numpy.load({vectors!r})
 print((matrix @ model.encode([{question!r}], normalize_embeddings=True)[0]).argmax())
 """
 
-#: What a tool on sentence-transformers does first: read the stories, embed the same passages.
+#: What a tool on sentence-transformers does first: read the stories, embed each section.
 USUAL_INDEX = """
 from storybank.bank import Bank
-from storybank.passage import cut
 from sentence_transformers import SentenceTransformer
-texts = [passage.text for story in Bank.open({bank!r}).stories for passage in cut(story)]
+stories = Bank.open({bank!r}).stories
+texts = [text for story in stories for text in (story.plain, *(s.plain for s in story.sections))]
 SentenceTransformer({model!r}, device="cpu").encode(texts, normalize_embeddings=True)
 """
 
@@ -72,16 +72,15 @@ class Stand:
         self.name, self.key, self.dimension = facts.name, facts.key, facts.dimension
         self._chance = np.random.default_rng(0)
 
-    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """Vectors [texts, dimension] of unit length and no meaning for each story."""
+        return [self.questions(story) for story in stories]
+
+    def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [len(texts), dimension] of unit length and no meaning."""
         vectors = self._chance.normal(size=(len(texts), self.dimension)).astype(np.float32)
         unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
-
-    def query(self, text: str) -> NDArray[np.float32]:
-        """A vector [dimension]."""
-        vector: NDArray[np.float32] = self.passages([text])[0]
-        return vector
 
 
 def sentences() -> list[str]:

@@ -86,6 +86,29 @@ class UnreadableInputError(StorybankError):
         super().__init__(f"{name} {reason}. What is wanted is one question a line.")
 
 
+class JudgmentsError(StorybankError):
+    """A file of judgments, or a `place` in it, cannot be used; `reason` says what to do."""
+
+    def __init__(self, path: str, reason: str, place: str | None = None) -> None:
+        super().__init__(f"{path}, {place}: {reason}" if place else f"{path}: {reason}")
+
+
+class NoJudgmentsError(StorybankError):
+    """There is no question with a good answer to measure by."""
+
+    def __init__(self, where: str, questions: int) -> None:
+        if questions:
+            sentence = f"of {_count(questions, 'question')} in {where}, none has a good answer"
+            advice = "Give a story of at least one of them the grade 2 or 3."
+        else:
+            sentence = f"there is no judgment in {where}"
+            advice = (
+                "Record one with 'storybank match QUESTION --accept STORY', list questions in a "
+                "story's front matter, or name a file: see 'storybank eval --help'."
+            )
+        super().__init__(f"{sentence}. {advice}")
+
+
 class ConfigError(StorybankError):
     """storybank.toml cannot be used."""
 

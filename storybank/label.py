@@ -42,3 +42,15 @@ def _split(value: str) -> tuple[str, str]:
         if found and name.strip():
             return slugify(framework).removesuffix("-lp"), slugify(name)
     return "", slugify(value)
+
+
+def readable(label: str) -> str:
+    """A label as words: "amazon/dive-deep" becomes "dive deep", "Amazon-LP:Ownership" "ownership".
+
+    A label with spaces is left as its owner wrote it.
+    """
+    for separator in ("/", ":"):
+        before, found, name = label.partition(separator)
+        if found and name.strip() and " " not in before:
+            label = name.strip()
+    return label if " " in label else re.sub(r"[-_]+", " ", label).strip() or label

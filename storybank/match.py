@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from storybank.errors import (
@@ -12,11 +12,16 @@ from storybank.errors import (
     IndexUnavailableError,
     NothingLeftError,
 )
-from storybank.index import Entry, Evidence, Hit, Index
-from storybank.passage import QUESTION
+from storybank.fusion import ALIKE, FITS, Fusion
+from storybank.index import Entry, Hit, Index
+from storybank.passage import BODY, QUESTION, WHOLE
+from storybank.question import is_foreign, wants_no_story
 from storybank.selection import Selection
+from storybank.story import STAR, STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,18 +30,11 @@ if TYPE_CHECKING:
     from storybank.index.update import Progress
     from storybank.problem import Problem
 
-#: The share of the words signal in the score, and the BM25 at which it is half of its maximum.
-#: Measured on 30 judged banks of stories that show rather than tell: see benchmarks/README.md.
-WORDS_SHARE = 0.3
-WORDS_HALF = 12.0
-
-#: The cosine of two questions from which on they begin to be the same question. Any two questions
-#: of an interviewer have some .3 to .5.
-ALIKE = 0.5
-
 _TRIES = 5  # while another process makes the index anew
 
 PASSAGES = 2  # shown of each story
+_THIN_WORDS = 60  # a story of fewer words is not ready to be told
+_TOLD = (WHOLE, BODY)
 EVERYTHING = Selection()
 
 
@@ -44,17 +42,17 @@ EVERYTHING = Selection()
 class Match:
     """A story with its place in the ranking and the reasons.
 
-    `score` is in 0..1: `meaning` and `words`, each in 0..1, weighted. `fit` is None until scores
-    are calibrated. `passages` are the best first.
+    `score` is the probability, 0..1, that the story is a good answer; `parts` is what each signal
+    added to its log-odds. `fit` is None with an encoder that the fusion was not calibrated for.
+    `passages` are the best first.
     """
 
     rank: int
     story: Entry
     score: float
-    meaning: float
-    words: float
+    fit: str | None
+    parts: Mapping[str, float]
     passages: tuple[Hit, ...]
-    fit: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The promised JSON; see the README."""
@@ -76,18 +74,28 @@ class Match:
             "values": list(self.story.values),
             "tags": list(self.story.tags),
             "minutes": self.story.minutes,
+            "signals": {name: round(part, 3) for name, part in self.parts.items()},
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The answer to one question. `problems` are those of the bank's files."""
+    """The answer to one question.
+
+    `verdict` is the fit of the best story; None without a story, with an encoder that scores were
+    not calibrated for, and in a language that the model was not trained on. `remarks` are
+    sentences for the user on the question and on the best story. `left_out` are the stories that
+    were told already, with the rank they would have had. `problems` are those of the bank's files.
+    """
 
     question: str
     matches: tuple[Match, ...]
     problems: tuple[Problem, ...]
     encoder: str
+
     verdict: str | None = None
+    remarks: tuple[str, ...] = ()
+    left_out: tuple[Match, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The promised JSON; see the README."""
@@ -97,6 +105,7 @@ class Ranking:
             "matches": [each.as_dict() for each in self.matches],
             "problems": [each.as_dict() for each in self.problems],
             "encoder": self.encoder,
+            "remarks": list(self.remarks),
         }
 
 
@@ -108,6 +117,8 @@ class Matcher:
 
     def __init__(self, bank: Bank, encoder: Encoder, progress: Progress | None = None) -> None:
         self._encoder = encoder
+        self._fusion = Fusion.load()
+        self._is_calibrated = encoder.name == self._fusion.encoder
         self.index = Index(bank, encoder)
         for _ in range(_TRIES):
             self.index.update(progress)
@@ -122,9 +133,13 @@ class Matcher:
         return Ranking(question, (), self.index.problems, self._encoder.name)
 
     def match(
-        self, question: str, limit: int | None = None, selection: Selection = EVERYTHING
+        self,
+        question: str,
+        limit: int | None = None,
+        selection: Selection = EVERYTHING,
+        told: Collection[str] = (),
     ) -> Ranking:
-        """The best stories first: all, or no more than `limit`.
+        """The best stories first: all, or no more than `limit`; those `told` (slugs) left out.
 
         Raises EmptyQuestionError, and NothingLeftError when the selection accepts no story.
         """
@@ -132,15 +147,32 @@ class Matcher:
         question = " ".join(question.encode("utf-8", "replace").decode().split())
         if not any(character.isalnum() for character in question):
             raise EmptyQuestionError(question)
+        most = limit and limit + len(told)
         try:
-            matches = self._rank(question, limit, selection)
+            ranked = self._rank(question, most, selection)
         except DamagedIndexError:
             self.index.rebuild(damaged=True)
-            matches = self._rank(question, limit, selection)
-        return Ranking(question, matches, self.index.problems, self._encoder.name)
+            ranked = self._rank(question, most, selection)
+        left_out = tuple(each for each in ranked if each.story.slug in told)
+        kept = [each for each in ranked if each.story.slug not in told][:limit]
+        matches = tuple(replace(each, rank=rank) for rank, each in enumerate(kept, 1))
+        foreign = is_foreign(question) or any(
+            is_foreign(hit.text) for each in matches[:3] for hit in each.passages
+        )
+        if foreign:
+            matches = tuple(replace(each, fit=None) for each in matches)
+        return Ranking(
+            question,
+            matches,
+            self.index.problems,
+            self._encoder.name,
+            matches[0].fit if matches else None,
+            tuple(_remarks(question, matches, is_foreign=foreign)),
+            left_out,
+        )
 
     def _rank(self, question: str, limit: int | None, selection: Selection) -> tuple[Match, ...]:
-        query = self._encoder.query(question)
+        query = self._encoder.questions([question])[0]
         for _ in range(_TRIES):
             with self.index.snapshot():
                 if self.index.is_complete():
@@ -162,48 +194,66 @@ class Matcher:
             if not chosen:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
-        similarities = self.index.similarities(query)
+        evidence = self.index.similarities(query)
         bm25 = self.index.words(question)
-        scored = []
-        for identity in slugs.keys() & similarities.keys():
-            near, shared = meaning(similarities[identity]), words(bm25.get(identity, 0.0))
-            scored.append((fuse(near, shared), slugs[identity], identity, near, shared))
+        parts = self._fusion.parts(evidence, bm25)
+        scored = [
+            (self._fusion.probability(parts[identity]), slugs[identity], identity)
+            for identity in slugs.keys() & parts.keys()
+        ]
         scored.sort(key=lambda each: (-each[0], each[1]))
         best = scored[:limit]
-        entries = self.index.entries(identity for _, _, identity, _, _ in best)
+        entries = self.index.entries(identity for _, _, identity in best)
         return tuple(
             Match(
                 rank,
                 entries[identity],
                 score,
-                near,
-                shared,
+                self._fusion.fit(score) if self._is_calibrated else None,
+                parts[identity],
                 tuple(_telling(self.index.hits(identity, query))[:PASSAGES]),
             )
-            for rank, (score, _, identity, near, shared) in enumerate(best, 1)
+            for rank, (score, _, identity) in enumerate(best, 1)
         )
+
+
+def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> Iterator[str]:
+    """What is to be said before the stories: the question is none for a story, or none fits."""
+    if wants := wants_no_story(question):
+        yield f"this is not a question for a story: {wants}."
+        return
+    if is_foreign:
+        yield (
+            "the model was trained on English only: here stories are ranked by shared words and "
+            "by a guess, and whether one fits is not judged."
+        )
+        return
+    if not matches or matches[0].fit not in (FITS[2], FITS[3]):
+        return
+    best = matches[0].story
+    if thin := _thin(best):
+        yield f"'{best.title}' is the nearest, but thin: {thin}. Write it out and ask again."
+    elif matches[0].fit == FITS[3]:
+        yield (
+            f"none of your stories answers this. The nearest is '{best.title}'; if you have lived "
+            "something that does, it is worth a story of its own."
+        )
+    else:
+        yield "no story answers this squarely; these need bending to the question."
+
+
+def _thin(story: Entry) -> str | None:
+    """Why a story cannot be told yet, or None."""
+    lacking = [kind for kind in ("action", "result") if kind in story.missing]
+    if story.words < _THIN_WORDS:
+        return f"it has only {story.words} words"
+    if len(story.missing) < len(STAR) and lacking:
+        return f"it has no {' and no '.join(kind.capitalize() for kind in lacking)}"
+    return "its status is raw" if story.status == STATUSES[0] else None
 
 
 def _telling(hits: list[Hit]) -> list[Hit]:
     """The passages to show: what the story tells, and a question of its own if nearly the same."""
-    return [hit for hit in hits if hit.role != QUESTION or hit.cosine >= ALIKE] or hits
-
-
-def meaning(evidence: Evidence) -> float:
-    """The dense signal, 0..1: mean of the cosines to the whole, the best passage and the body.
-
-    A question that is nearly one of the story's own counts beside them: its owner knows best.
-    """
-    best = max(evidence.best, evidence.asked)
-    told = (evidence.whole + best + evidence.mean) / 3
-    return min(max(told + max(evidence.asked - ALIKE, 0.0), 0.0), 1.0)
-
-
-def words(bm25: float) -> float:
-    """The lexical signal, 0..1: BM25, saturated: one rare name shall not drown the meaning."""
-    return max(bm25, 0.0) / (max(bm25, 0.0) + WORDS_HALF)
-
-
-def fuse(near: float, shared: float) -> float:
-    """The score, 0..1, to four places: what is shown is what is compared."""
-    return round((1 - WORDS_SHARE) * near + WORDS_SHARE * shared, 4)
+    return [
+        hit for hit in hits if hit.role in _TOLD or (hit.role == QUESTION and hit.cosine >= ALIKE)
+    ] or hits

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storybank import __version__
+from storybank.fusion import FITS, SIGNALS, Fusion
 from storybank.story import KINDS
 from tests.conftest import ROOT, BankMaker, Runner
 
@@ -24,7 +25,7 @@ TWO = {
     "values: [Dive Deep]\nmood: grey\n---\n## Situation\nIt grew.\n## Action\nI cut it.\n",
     "quiet.md": "## Task\nBe quiet.\n## Result\nWe were.\n",
 }
-COMMANDS = ["index", "init", "list", "match", "show"]
+COMMANDS = ["eval", "index", "init", "list", "match", "show"]
 
 
 def test_version(run: Runner) -> None:
@@ -149,15 +150,20 @@ def test_json_is_what_was_promised(run: Runner, make_bank: BankMaker) -> None:
     result = run("match", "--json", "-n", "0", "--bank", bank, "when did you cut it")
     assert result.stderr == ""
     answer = json.loads(result.stdout)
-    assert list(answer) == ["question", "verdict", "matches", "problems", "encoder"]
+    assert list(answer) == ["question", "verdict", "matches", "problems", "encoder", "remarks"]
     assert answer["question"] == "when did you cut it"
-    assert answer["verdict"] is None
-    assert answer["encoder"] == "all-MiniLM-L6-v2-int8"
+    assert answer["encoder"] == Fusion.load().encoder
     assert [list(each) for each in answer["matches"]] == [
-        ["rank", "story", "title", "path", "score", "fit", "passages", "values", "tags", "minutes"]
+        [
+            *("rank", "story", "title", "path", "score", "fit", "passages", "values", "tags"),
+            *("minutes", "signals"),
+        ]
     ] * 2
     first = answer["matches"][0]
     assert 0 < first.pop("score") < 1
+    assert list(first.pop("signals")) == list(SIGNALS)
+    assert first["fit"] == answer["verdict"]
+    assert first.pop("fit") in FITS
     passages = first.pop("passages")
     assert passages[0]["section"] == "Action"
     assert passages[0]["text"] == "I cut it."
@@ -167,7 +173,6 @@ def test_json_is_what_was_promised(run: Runner, make_bank: BankMaker) -> None:
         "story": "queue",
         "title": "The queue",
         "path": "stories/queue.md",
-        "fit": None,
         "values": ["Dive Deep"],
         "tags": ["ops"],
         "minutes": 0.0,
@@ -480,3 +485,36 @@ def test_the_sample_bank_is_sound(run: Runner) -> None:
         for kind in section["kinds"]
     }
     assert kinds == set(KINDS)
+
+
+def test_what_was_told_already_is_left_out(run: Runner, make_bank: BankMaker) -> None:
+    bank = make_bank(TWO)
+    result = run("match", "--not", "que", "--bank", bank, "when did you cut it")
+    assert "The queue" not in result.stdout
+    assert "left out 'The queue', which would have been number 1" in result.stderr
+    answer = json.loads(run("match", "--json", "--not", "queue", "--bank", bank, "cut it").stdout)
+    assert [each["story"] for each in answer["matches"]] == ["quiet"]
+    result = run("match", "--not", "quit", "--bank", bank, "cut it")
+    assert result.exit_code == 2
+    assert "Did you mean quiet" in result.stderr
+
+
+def test_explain_shows_every_signal(run: Runner, make_bank: BankMaker) -> None:
+    result = run("match", "--explain", "-n", "1", "--bank", make_bank(TWO), "cut it")
+    line = next(line for line in result.stdout.splitlines() if "log-odds" in line)
+    assert all(f"{name} " in line for name in SIGNALS)
+
+
+def test_remarks_are_talk_not_data(run: Runner, make_bank: BankMaker) -> None:
+    bank = make_bank(TWO)
+    result = run("match", "--plain", "--bank", bank, "What is your salary expectation?")
+    assert "not a question for a story" in result.stderr
+    assert len(result.stdout.splitlines()) == 2
+    answer = json.loads(run("match", "--json", "--bank", bank, "Why this company?").stdout)
+    assert "your reasons" in answer["remarks"][0]
+
+
+def test_accept_goes_with_one_question(run: Runner, make_bank: BankMaker) -> None:
+    result = run("match", "--batch", "-", "--accept", "queue", "--bank", make_bank(TWO), stdin="a")
+    assert result.exit_code == 2
+    assert "--accept goes with one question" in result.stderr

@@ -19,12 +19,14 @@ PACKAGE = ROOT / "storybank"
 
 #: From the bottom up; a module may import from its own floor's package and from lower floors.
 FLOORS = (
-    ("errors", "problem", "story", "label"),
+    ("errors", "problem", "story", "label", "question"),
     ("frontmatter", "markdown", "config", "selection", "folder"),
     ("storyfile", "passage", "encoders", "scaffold"),
     ("bank",),
     ("index",),
+    ("fusion",),
     ("match",),
+    ("evaluation",),
     ("cli",),
 )
 

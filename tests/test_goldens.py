@@ -14,6 +14,7 @@ COMMANDS = {
     "help-list": ["list", "--help"],
     "help-show": ["show", "--help"],
     "help-index": ["index", "--help"],
+    "help-eval": ["eval", "--help"],
     "help-match": ["match", "--help"],
     "list": ["list"],
     "list-company": ["list", "--company", "brackmere"],

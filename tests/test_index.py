@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -10,20 +11,22 @@ import textwrap
 import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from storybank.bank import Bank
 from storybank.errors import StorybankError
-from storybank.index import Index
+from storybank.index import SHARPNESS, Index
 from storybank.index.database import FILE, FOLDER
 from storybank.index.update import IndexStats
+from storybank.index.vectors import cosines, pack
 from tests.toy import ToyEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import numpy as np
+    from numpy.typing import NDArray
 
     from tests.conftest import BankMaker
 
@@ -46,7 +49,7 @@ def update(root: Path, encoder: ToyEncoder | None = None) -> tuple[IndexStats, T
 
 def state(index: Index) -> object:
     """All that can be asked, for comparison."""
-    query = ToyEncoder().query("red pears in a pie")
+    query = ToyEncoder().questions(["red pears in a pie"])[0]
     slugs = index.slugs()
     near = {slugs[identity]: each for identity, each in index.similarities(query).items()}
     words = {slugs[identity]: each for identity, each in index.words("red pears pie").items()}
@@ -64,20 +67,20 @@ def test_only_what_is_new_is_embedded(make_bank: BankMaker) -> None:
     root = make_bank(STORIES)
     stats, encoder, _ = update(root)
     assert stats == IndexStats(added=3)
-    assert len(encoder.embedded) == 8
+    assert len(encoder.embedded) == 3
     stats, encoder, _ = update(root)
     assert stats == IndexStats(kept=3)
     assert not encoder.embedded
 
 
-def test_an_edit_embeds_the_changed_passage_and_the_whole(make_bank: BankMaker) -> None:
+def test_an_edit_embeds_that_story_alone(make_bank: BankMaker) -> None:
     root = make_bank(STORIES)
     update(root)
     path = root / "stories" / "pears.md"
     path.write_text(path.read_text().replace("Juice.", "Cider."))
     stats, encoder, index = update(root)
     assert stats == IndexStats(changed=1, kept=2)
-    assert encoder.embedded == ["pears. Green pears. Cider.", "Cider."]
+    assert encoder.embedded == ["pears Green pears. Cider."]
     assert state(index) == fresh_state(root)
 
 
@@ -90,7 +93,7 @@ def test_adding_removing_and_renaming(make_bank: BankMaker) -> None:
     (stories / "figs.md").write_text("Figs.")
     stats, encoder, index = update(root)
     assert stats == IndexStats(added=2, removed=2, kept=1)
-    assert encoder.embedded == ["figs. Figs.", "Figs."], "a renamed story is not embedded again"
+    assert encoder.embedded == ["figs Figs."], "a renamed story is not embedded again"
     assert sorted(index.slugs().values()) == ["figs", "fruit", "pears"]
     assert state(index) == fresh_state(root)
 
@@ -133,35 +136,61 @@ def test_vectors_of_two_encoders_never_mix(make_bank: BankMaker) -> None:
     update(root)
     stats, encoder, index = update(root, ToyEncoder("other"))
     assert stats == IndexStats(kept=3)
-    assert len(encoder.embedded) == 8
-    assert len(index.similarities(encoder.query("pie"))) == 3
+    assert len(encoder.embedded) == 3
+    assert len(index.similarities(encoder.questions(["pie"])[0])) == 3
     assert not update(root)[1].embedded, "the first encoder's vectors are still there"
 
 
 def test_evidence_is_what_it_says(make_bank: BankMaker) -> None:
     root = make_bank(
-        {"a.md": "---\nquestions: [green pears]\n---\n## Task\nPie.\n## Result\nPears."}
+        {
+            "a.md": "---\nquestions: [green pears]\nvalues: [x/red-pears]\ntags: [ink]\n---\n"
+            "## Task\nPie.\n## Result\nPears.",
+            "b.md": "---\ntags: [pears]\n---\nNothing.",
+        }
     )
     _, encoder, index = update(root)
-    query = encoder.query("green pears")
-    whole, task, result = (
-        encoder.query(text) @ query for text in ("a. Pie. Pears.", "Pie.", "Pears.")
+    query, whole, task, result = encoder.questions(
+        ["green pears", "a Pie. Pears.", "Pie.", "Pears."]
     )
-    (evidence,) = index.similarities(query).values()
-    assert evidence.whole == pytest.approx(whole, abs=1e-3)
-    assert evidence.best == pytest.approx(max(task, result), abs=1e-3)
-    assert evidence.mean == pytest.approx((task + result) / 2, abs=1e-3)
-    assert evidence.asked == pytest.approx(1.0, abs=1e-3), "the story's own questions stand apart"
-    (identity,) = index.slugs()
-    assert [hit.section for hit in index.hits(identity, query)] == ["Questions", "Result", "Task"]
+    slugs = index.slugs()
+    found = {slugs[identity]: each for identity, each in index.similarities(query).items()}
+    near = [task @ query, result @ query]
+    soft = math.log(sum(math.exp(SHARPNESS * each) for each in near)) / SHARPNESS
+    soft -= math.log(2) / SHARPNESS / 2
+    assert found["a"].whole == pytest.approx(whole @ query, abs=3e-3)
+    assert found["a"].best == pytest.approx(soft, abs=3e-3)
+    assert max(near) - 0.05 < found["a"].best < max(near) + 0.05
+    assert found["a"].asked == pytest.approx(1.0, abs=3e-3), "its own questions stand apart"
+    assert found["a"].label == pytest.approx(0.5, abs=3e-3), "a label is read as words"
+    assert found["b"].label == pytest.approx(0.5**0.5, abs=3e-3)
+    assert found["b"].labels == 1
+    assert 0 < found["a"].labels < 0.1, "the other story has the nearest label of the bank"
+    identities = {slug: identity for identity, slug in slugs.items()}
+    assert [hit.section for hit in index.hits(identities["a"], query)] == [
+        *("Questions", "Result", "Labels"),
+        *("Task", "Labels"),
+    ]
 
 
-def test_a_title_alone_is_its_own_best_and_mean(make_bank: BankMaker) -> None:
+def test_a_title_alone_is_its_own_best(make_bank: BankMaker) -> None:
     root = make_bank({"a.md": "---\ntitle: Green pears\n---\n"})
     _, encoder, index = update(root)
-    (evidence,) = index.similarities(encoder.query("green pears")).values()
-    assert evidence.whole == evidence.best == evidence.mean > 0.9
-    assert evidence.asked == 0
+    (evidence,) = index.similarities(encoder.questions(["green pears"])[0]).values()
+    assert evidence.whole == evidence.best > 0.9
+    assert (evidence.asked, evidence.label, evidence.labels) == (0, 0, 0)
+
+
+def test_vectors_survive_being_stored() -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows, scales = pack(vectors)
+    assert len(rows) == vectors.size
+    assert np.abs(cosines(rows, scales, vectors[0]) - vectors @ vectors[0]).max() < 4e-3
+    with pytest.raises(ValueError, match="cannot reshape"):
+        cosines(rows[:-1], scales, vectors[0])
+    with pytest.raises(ValueError, match="length of 1"):
+        cosines(rows, np.full(50, np.nan, np.float32).tobytes(), vectors[0])
 
 
 def test_words_are_stemmed_and_stop_words_are_not_looked_up(make_bank: BankMaker) -> None:
@@ -242,7 +271,7 @@ def test_an_index_that_cannot_be_written_is_copied_to_memory(
     (root / "stories" / "figs.md").write_text("Figs.")
     stats, encoder, index = update(root)
     assert stats == IndexStats(added=1, kept=3)
-    assert encoder.embedded == ["figs. Figs.", "Figs."]
+    assert encoder.embedded == ["figs Figs."]
     assert "in memory" in index.notices[0]
 
 
@@ -309,13 +338,13 @@ SLOW = textwrap.dedent(
     """
     import sys, time
     from storybank.bank import Bank
-    from storybank.index import Index
+    from storybank.index import SHARPNESS, Index
     from tests.toy import ToyEncoder
 
     class Slow(ToyEncoder):
-        def passages(self, texts):
+        def stories(self, stories):
             time.sleep(float(sys.argv[2]))
-            return super().passages(texts)
+            return super().stories(stories)
 
     print(Index(Bank.open(sys.argv[1]), Slow()).update().added, flush=True)
     """
@@ -326,7 +355,7 @@ REBUILD = textwrap.dedent(
     """
     import sys, time
     from storybank.bank import Bank
-    from storybank.index import Index
+    from storybank.index import SHARPNESS, Index
     from tests.toy import ToyEncoder
 
     print("ready", flush=True)
@@ -367,7 +396,7 @@ def test_killed_at_any_moment_the_next_one_completes(make_bank: BankMaker) -> No
         process.send_signal(signal.SIGKILL)
         process.communicate()
     _, _, index = update(root)
-    assert len(index.similarities(ToyEncoder().query("thing"))) == 150
+    assert len(index.similarities(ToyEncoder().questions(["thing"])[0])) == 150
     assert not index.notices
     assert state(index) == fresh_state(root)
 
@@ -376,11 +405,11 @@ def test_a_change_between_reading_and_embedding_is_not_lost(make_bank: BankMaker
     root = make_bank({"a.md": "Red."})
 
     class Meddler(ToyEncoder):
-        def passages(self, texts: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
             if not self.embedded:
                 (root / "stories" / "a.md").write_text("Blue, and longer.")
                 update(root)
-            return super().passages(texts)  # type: ignore[arg-type]  # as given
+            return super().stories(stories)
 
     update(root, Meddler())
     stats, encoder, index = update(root)

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from storybank.bank import Bank
 from storybank.errors import EmptyBankError, EmptyQuestionError, NothingLeftError
+from storybank.fusion import FITS, SIGNALS, WORDS_HALF, Fusion, signals
 from storybank.index import Evidence, Index
-from storybank.match import WORDS_HALF, WORDS_SHARE, Matcher, fuse, meaning, words
-from storybank.passage import BODY, QUESTION, STEP, WHOLE, WINDOW, cut
+from storybank.match import Matcher
+from storybank.passage import BODY, LABEL, LEAST, MOST, QUESTION, WHOLE, cut, spans
 from storybank.selection import Selection
 from storybank.storyfile import read
 from tests.toy import ToyEncoder
@@ -38,8 +39,28 @@ def test_the_story_that_says_it_comes_first_with_its_reasons(make_bank: BankMake
     first = ranking.matches[0]
     assert (first.rank, first.fit, ranking.verdict) == (1, None, None)
     assert (first.passages[0].section, first.passages[0].text) == ("Result", "We made juice.")
-    assert first.words > 0
-    assert first.score == round((1 - WORDS_SHARE) * first.meaning + WORDS_SHARE * first.words, 4)
+    assert first.parts["words"] > 0
+    assert first.parts["asked"] == 0
+    assert first.score == Fusion.load().probability(first.parts)
+
+
+def test_a_fit_is_said_only_with_the_encoder_it_was_calibrated_for(make_bank: BankMaker) -> None:
+    encoder = ToyEncoder(Fusion.load().encoder)
+    ranking = Matcher(Bank.open(make_bank(STORIES)), encoder).match("We made juice")
+    assert all(each.fit in FITS for each in ranking.matches)
+    assert ranking.verdict == ranking.matches[0].fit
+    order = [FITS.index(each.fit or "") for each in ranking.matches]
+    assert order == sorted(order)
+
+
+def test_a_label_counts_by_what_it_means(make_bank: BankMaker) -> None:
+    stories = {
+        "a.md": "---\ntags: [long-train-rides]\n---\nBread.",
+        "b.md": "---\ntags: [short-pause]\n---\nBread.",
+    }
+    ranking = matcher(make_bank, stories).match("rides by train")
+    assert [each.story.slug for each in ranking.matches] == ["a", "b"]
+    assert ranking.matches[0].parts["labels"] > 0 > ranking.matches[1].parts["labels"]
 
 
 def test_all_stories_are_ranked_down_to_the_limit(make_bank: BankMaker) -> None:
@@ -119,26 +140,31 @@ def test_a_bank_is_not_empty_while_another_process_makes_the_index_anew(
 COSINE = st.floats(-1, 1)
 
 
-@given(COSINE, COSINE, COSINE, COSINE, st.floats(0, 1e6))
-def test_scores_are_shares(
-    whole: float, best: float, mean: float, asked: float, bm25: float
+@given(COSINE, COSINE, COSINE, COSINE, st.floats(0, 1), st.floats(0, 1e6))
+def test_scores_are_probabilities_and_fits_follow_them(
+    whole: float, best: float, asked: float, label: float, labels: float, bm25: float
 ) -> None:
-    near, shared = meaning(Evidence(whole, best, mean, asked)), words(bm25)
-    assert 0 <= near <= 1
-    assert 0 <= shared < 1
-    assert 0 <= fuse(near, shared) <= 1
+    fusion = Fusion.load()
+    evidence = {1: Evidence(whole, best, asked, label, labels)}
+    probability = fusion.probability(fusion.parts(evidence, {1: bm25})[1])
+    assert 0 <= probability <= 1
+    better = {1: Evidence(whole, min(best + 0.1, 1), asked, label, labels)}
+    higher = fusion.probability(fusion.parts(better, {1: bm25})[1])
+    assert higher >= probability
+    assert FITS.index(fusion.fit(higher)) <= FITS.index(fusion.fit(probability))
+
+
+def test_the_weights_that_ship_make_sense() -> None:
+    fusion = Fusion.load()
+    assert set(fusion.weights) == set(SIGNALS)
+    assert min(weight for name, weight in fusion.weights.items() if name != "bank") > 0
+    assert 1 >= fusion.fits["strong"] >= fusion.fits["workable"] >= fusion.fits["stretch"] > 0
 
 
 def test_words_are_half_at_their_half() -> None:
-    assert words(WORDS_HALF) == 0.5
-    assert words(0) == 0
-
-
-def test_windows_begin_with_a_sentence() -> None:
-    text = "One two three four five six seven. " * 60
-    windows = [each[2] for each in passages(text) if each[0] == BODY]
-    assert len(windows) > 2
-    assert all(window.startswith("One two") for window in windows)
+    nothing = Evidence(0, 0, 0, 0, 0)
+    found = signals({1: nothing, 2: nothing}, {1: WORDS_HALF})
+    assert (found[1]["words"], found[2]["words"]) == (0.5, 0)
 
 
 def passages(text: str) -> list[tuple[str, str, str]]:
@@ -149,20 +175,92 @@ def passages(text: str) -> list[tuple[str, str, str]]:
 
 def test_passages_of_a_story() -> None:
     assert passages(
-        "---\ntitle: T\nquestions: [Why?]\n---\nIntro.\n## Action\nOne.\n## Notes\nTwo."
+        "---\ntitle: T\nquestions: [Why?]\nvalues: [amazon/dive-deep]\n"
+        "tags: [Dive deep, ink]\n---\n"
+        "Intro.\n## Action\nOne.\n## Notes\nTwo."
     ) == [
-        (WHOLE, "Story", "T. Intro. One. Two."),
+        (WHOLE, "Story", "T"),
         (BODY, "Story", "Intro."),
         (BODY, "Action", "One."),
         (BODY, "Notes", "Two."),
         (QUESTION, "Questions", "Why?"),
+        (LABEL, "Labels", "dive deep"),
+        (LABEL, "Labels", "Dive deep"),
+        (LABEL, "Labels", "ink"),
     ]
 
 
-@given(st.integers(1, 700))
-def test_windows_cover_every_word_and_fit(count: int) -> None:
-    text = " ".join(f"w{n}" for n in range(count))
-    windows = [each[2] for each in passages(text) if each[0] == BODY]
-    assert {word for window in windows for word in window.split()} == set(text.split())
-    assert all(len(window.split()) <= WINDOW and window in text for window in windows)
-    assert len(windows) == (1 if count <= WINDOW else 1 + -(-(count - WINDOW) // STEP))
+def test_windows_are_sentences_of_a_telling_length() -> None:
+    text = "She said no. I asked why, and she showed me the list of all the wards. Then we began."
+    assert [text[start:end] for start, end in spans(text)] == [
+        "She said no. I asked why, and she showed me the list of all the wards. Then we began."
+    ]
+    text = "One two three four five six seven. " * 6
+    assert [text[start:end].count("One") for start, end in spans(text)] == [2, 2, 2]
+
+
+@given(st.text(st.sampled_from("ab .!?\n"), max_size=400), st.integers(0, 150))
+def test_windows_cover_every_word_in_order(text: str, more: int) -> None:
+    text += "\nw" * more + " w" * more
+    found = spans(text)
+    assert [word for start, end in found for word in text[start:end].split()] == text.split()
+    for start, end in found:
+        assert text[start:end] == text[start:end].strip()
+        assert len(text[start:end].split()) < MOST + LEAST
+
+
+def calibrated(make_bank: BankMaker, stories: dict[str, str]) -> Matcher:
+    return Matcher(Bank.open(make_bank(stories)), ToyEncoder(Fusion.load().encoder))
+
+
+def test_what_was_told_is_left_out_and_named(make_bank: BankMaker) -> None:
+    ready = matcher(make_bank)
+    first, second, third = ready.match("Who made juice?").matches
+    ranking = ready.match("Who made juice?", 1, told=(first.story.slug,))
+    assert [each.story for each in ranking.matches] == [second.story]
+    assert ranking.matches[0].rank == 1
+    assert [(each.rank, each.story) for each in ranking.left_out] == [(1, first.story)]
+    ranking = ready.match("Who made juice?", told=(third.story.slug, second.story.slug))
+    assert [each.story for each in ranking.matches] == [first.story]
+    assert [each.rank for each in ranking.left_out] == [2, 3]
+
+
+def test_an_honest_no_names_the_nearest(make_bank: BankMaker) -> None:
+    long = "## Action\nI counted boxes. " + "On the dock it rained. " * 20 + "\n## Result\nDry."
+    ranking = calibrated(make_bank, {"a.md": long}).match("a time you fired somebody")
+    assert ranking.verdict == "none"
+    (remark,) = ranking.remarks
+    assert "none of your stories answers this" in remark
+    assert "'a'" in remark
+
+
+@pytest.mark.parametrize(
+    ("story", "why"),
+    [
+        ("## Action\nI counted.\n## Result\nDone.", "it has only 3 words"),
+        ("## Action\n" + "I counted boxes. " * 30, "it has no Result"),
+        ("## Situation\n" + "I counted boxes. " * 30, "it has no Action and no Result"),
+        ("---\nstatus: raw\n---\n" + "I counted boxes. " * 30, "its status is raw"),
+    ],
+)
+def test_a_thin_story_is_told_apart_from_none(make_bank: BankMaker, story: str, why: str) -> None:
+    ranking = calibrated(make_bank, {"a.md": story}).match("a time you fired somebody")
+    assert ranking.verdict in ("none", "stretch")
+    assert why in ranking.remarks[0]
+
+
+def test_a_language_that_was_not_trained_is_no_verdict(make_bank: BankMaker) -> None:
+    german = "Wir haben die Kisten gezählt und ich war mit dem Chef auf der Rampe, wie immer."
+    ready = calibrated(
+        make_bank, {"a.md": german, "b.md": "Der Zug kam und wir sind mit ihm nach Ulm."}
+    )
+    for question in ("die Kisten und wie wir sie mit dem Chef gezählt haben", "boxes counted Chef"):
+        ranking = ready.match(question)
+        assert ranking.matches[0].story.slug == "a"
+        assert ranking.verdict is None
+        assert "English only" in ranking.remarks[0]
+
+
+def test_a_question_for_no_story_is_told_so(make_bank: BankMaker) -> None:
+    ranking = calibrated(make_bank, STORIES).match("What is your salary expectation?")
+    assert "not a question for a story" in ranking.remarks[0]

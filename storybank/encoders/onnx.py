@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from storybank.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -66,38 +66,66 @@ class OnnxEncoder:
         for thread in self._loading:
             thread.start()
 
-    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors [len(texts), dimension] of unit length.
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """Vectors [texts, dimension] of unit length for each story, title first.
 
-        A text is run alone, the cores each take one: in a batch, activations are quantised with one
-        scale for all, and a vector would depend on its neighbours. It is also faster.
+        The model reads a story as a whole and each passage's vector is the mean of its tokens after
+        that ("late chunking", arXiv 2409.04701). What is longer than the model can read is read in
+        parts, each under the title. A story is run alone, the cores each take one: in a batch,
+        activations are quantised with one scale for all, and a vector would depend on its
+        neighbours. It is also faster.
         """
+        from concurrent.futures import ThreadPoolExecutor
+
+        if len(stories) == 1:
+            return [self._story(stories[0])]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._story, stories))
+
+    def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors [len(texts), dimension] of unit length."""
         import numpy as np
 
         vectors = np.empty((len(texts), self.dimension), np.float32)
-        if len(texts) == 1:
-            vectors[0] = self._run(texts[0])
-        elif texts:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for row, vector in enumerate(pool.map(self._run, texts)):
-                    vectors[row] = vector
+        for row, text in enumerate(texts):
+            ids = self._ids(text)[: self._max_tokens - 2]
+            vectors[row] = _unit(self._run([self._first, *ids, self._last]).mean(0))
         return vectors
 
-    def query(self, text: str) -> NDArray[np.float32]:
-        """A vector [dimension] of unit length."""
-        vector: NDArray[np.float32] = self.passages([text])[0]
-        return vector
-
-    def _run(self, text: str) -> NDArray[np.float32]:
+    def _story(self, texts: Sequence[str]) -> NDArray[np.float32]:
         import numpy as np
 
-        tokenizer, session = self._loaded()
-        ids = np.array([tokenizer.encode(text).ids], np.int64)
-        vectors = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
-        vector: NDArray[np.float32] = vectors[0]
-        return vector
+        title, *passages = (self._ids(text) for text in texts)
+        room = self._max_tokens - 2
+        title = title[: room // 4]
+        room -= len(title)
+        passages = [each[:room] for each in passages]
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        for first, part in _parts(passages, room):
+            told = [each for passage in part for each in passage]
+            tokens = self._run([self._first, *title, *told, self._last])
+            vectors[0] += tokens.sum(0)
+            at = 1 + len(title)
+            for row, passage in enumerate(part, first + 1):
+                vectors[row] = (tokens[at : at + len(passage)] if passage else tokens).sum(0)
+                at += len(passage)
+        return _unit(vectors)
+
+    def _ids(self, text: str) -> list[int]:
+        tokenizer, _ = self._loaded()
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Vectors of the tokens, [len(ids), dimension]."""
+        import numpy as np
+
+        _, session = self._loaded()
+        batch = np.array([ids], np.int64)
+        tokens: NDArray[np.float32] = session.run(
+            None, {"input_ids": batch, "attention_mask": np.ones_like(batch)}
+        )[0][0]
+        return tokens
 
     def _loaded(self) -> tuple[Tokenizer, InferenceSession]:
         for thread in self._loading:
@@ -125,7 +153,8 @@ class OnnxEncoder:
 
         self._tokenizer = Tokenizer.from_file(os.path.join(self._folder, _TOKENIZER))
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self._max_tokens)
+        self._tokenizer.no_truncation()
+        self._first, self._last = self._tokenizer.encode("").ids
 
     def _check(self, file: str, expected: str) -> None:
         with open(os.path.join(self._folder, file), "rb") as opened:
@@ -142,3 +171,24 @@ class OnnxEncoder:
         except Exception as error:  # noqa: BLE001  # whatever the two raise on a bad file
             reason = f"{error} ({self._advice})".replace("\n", " ")
             self._failure = self._failure or ModelError(self._folder, reason)
+
+
+def _parts(
+    passages: Sequence[Sequence[int]], room: int
+) -> Iterator[tuple[int, Sequence[Sequence[int]]]]:
+    """Runs of passages of no more than `room` tokens together, each with the index of its first."""
+    first = size = 0
+    for at, passage in enumerate(passages):
+        if size + len(passage) > room:
+            yield first, passages[first:at]
+            first, size = at, 0
+        size += len(passage)
+    yield first, passages[first:]
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1."""
+    import numpy as np
+
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return unit

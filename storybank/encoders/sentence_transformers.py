@@ -49,14 +49,17 @@ class SentenceTransformersEncoder:
         self.key = f"{self.name}@{_fingerprint(model)}"
         self.dimension: int = self._model.get_embedding_dimension() or 0
 
-    def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors [len(texts), dimension] of unit length."""
-        return self._encode(list(texts), "document")
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        """Vectors [texts, dimension] of unit length for each story; each passage is read alone."""
+        import numpy as np
 
-    def query(self, text: str) -> NDArray[np.float32]:
-        """A vector [dimension] of unit length."""
-        vector: NDArray[np.float32] = self._encode([text], "query")[0]
-        return vector
+        texts = [text for title, *told in stories for text in (f"{title}. {' '.join(told)}", *told)]
+        ends = np.cumsum([len(story) for story in stories])
+        return np.split(self._encode(texts, "document"), ends[:-1]) if texts else []
+
+    def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors [len(texts), dimension] of unit length."""
+        return self._encode(list(texts), "query")
 
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
         encode = self._model.encode_query if kind == "query" else self._model.encode_document

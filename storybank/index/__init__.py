@@ -9,13 +9,16 @@ completes. In a folder that cannot be written it lives in memory.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from storybank.errors import DamagedIndexError
 from storybank.index.database import Database, ReadOnlyIndexError
 from storybank.index.terms import terms
 from storybank.index.update import IndexStats, Progress, Updater
+from storybank.index.vectors import cosines
+from storybank.passage import QUESTION
 from storybank.story import minutes
 
 if TYPE_CHECKING:
@@ -30,11 +33,20 @@ if TYPE_CHECKING:
     from storybank.problem import Problem
 
 _READ = 2048  # stories whose vectors are in memory at once
+_SCALE_BYTES = 4
+
+#: Sharpness of the soft maximum over a story's passages, in units of cosine^-1: as in training.
+SHARPNESS = 12.0
+#: Cosine within which another label of the bank counts beside the nearest one.
+LABEL_WIDTH = 0.07
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the index knows of a story without opening its file; `words` is its spoken length."""
+    """What the index knows of a story without opening its file.
+
+    `words` is its spoken length; `missing` are the sections of STAR that it lacks.
+    """
 
     slug: str
     path: str
@@ -44,6 +56,8 @@ class Entry:
     values: tuple[str, ...]
     tags: tuple[str, ...]
     words: int
+    status: str | None
+    missing: tuple[str, ...]
 
     @property
     def minutes(self) -> float:
@@ -53,16 +67,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Cosines of a question to one story.
+    """How near a question is to one story.
 
-    To the `whole`; to the `best` passage of its body, and the `mean` over them; and to the nearest
-    of the questions that the story says it answers, `asked`, which is 0 where it says none.
+    `whole`: cosine to all of it. `best`: soft maximum of the cosines to the passages of its body.
+    `asked`: cosine to the nearest of the questions that the story says it answers. `label`: cosine
+    to the nearest of its values and tags; `labels`: 0..1, how much its values and tags are those of
+    the whole bank that the question is nearest to. The last three are 0 where the story has none.
     """
 
     whole: float
     best: float
-    mean: float
     asked: float
+    label: float
+    labels: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class Index:
         self._encoder = encoder
         self._database = Database(bank.root)
         self.problems: tuple[Problem, ...] = ()
+        self._left_out: dict[int, list[str]] = {}  # story -> the questions that it still lists
 
     @property
     def notices(self) -> list[str]:
@@ -150,34 +168,60 @@ class Index:
     def similarities(self, query: NDArray[np.float32]) -> dict[int, Evidence]:
         """How near every story is to a question's vector [dimension].
 
-        A story that is all title has no body: then the whole stands for its best and its mean.
+        A story that is all title has no body: then the whole stands for its best.
         """
         import numpy as np
 
-        found: dict[int, Evidence] = {}
+        identities: list[int] = []
+        parts: list[list[NDArray[np.float32]]] = []
         with self._database.guard():
             cursor = self._database.execute(
-                "SELECT file, body, rows FROM vectors WHERE encoder = ?", (self._encoder.key,)
+                "SELECT file, body, asked, rows, scales FROM vectors WHERE encoder = ?",
+                (self._encoder.key,),
             )
             while chunk := cursor.fetchmany(_READ):
-                counts = np.array([len(rows) for _, _, rows in chunk]) // (2 * len(query))
-                bodies = np.array([body for _, body, _ in chunk])
-                stored = np.frombuffer(b"".join(rows for _, _, rows in chunk), np.float16)
-                cosines = _cosines(stored, query)
+                found = cosines(
+                    b"".join(row[3] for row in chunk), b"".join(row[4] for row in chunk), query
+                )
+                counts = np.array([len(row[4]) // _SCALE_BYTES for row in chunk])
+                bodies = np.array([row[1] for row in chunk])
+                questions = bodies + np.array([row[2] for row in chunk])
                 starts = np.cumsum(counts) - counts
-                position = np.arange(len(cosines)) - np.repeat(starts, counts)
-                in_body = (position > 0) & (position <= np.repeat(bodies, counts))
-                whole = cosines[starts]
-                best = np.maximum.reduceat(np.where(in_body, cosines, -1.0), starts)
-                best = np.where(bodies > 0, best, whole)
-                mean = np.add.reduceat(np.where(in_body, cosines, 0.0), starts)
-                mean = np.where(bodies > 0, mean / np.maximum(bodies, 1), whole)
-                is_question = position > np.repeat(bodies, counts)
-                asked = np.maximum.reduceat(np.where(is_question, cosines, 0.0), starts)
-                parts = (part.tolist() for part in (whole, best, mean, asked))
-                evidence = (Evidence(*each) for each in zip(*parts, strict=True))
-                found.update(zip((row[0] for row in chunk), evidence, strict=True))
-        return found
+                at = np.arange(len(found)) - np.repeat(starts, counts)
+                in_body = (at > 0) & (at <= np.repeat(bodies, counts))
+                is_label = at > np.repeat(questions, counts)
+                is_question = (at > 0) & ~in_body & ~is_label
+                whole = found[starts]
+                heights = np.where(in_body, np.exp(SHARPNESS * found), 0.0)
+                best = np.log(np.maximum(np.add.reduceat(heights, starts), 1e-9)) / SHARPNESS
+                best -= np.log(np.maximum(bodies, 1)) / SHARPNESS / 2
+                identities.extend(row[0] for row in chunk)
+                parts.append(
+                    [
+                        whole,
+                        np.where(bodies > 0, best, whole),
+                        np.maximum.reduceat(np.where(is_question, found, 0.0), starts),
+                        np.maximum.reduceat(np.where(is_label, found, 0.0), starts),
+                        np.add.reduceat(
+                            np.where(is_label, np.exp(found / LABEL_WIDTH), 0.0), starts
+                        ),
+                    ]
+                )
+        if not identities:
+            return {}
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        columns[4] = np.minimum(columns[4] / max(float(columns[4].max()), 1e-9), 1.0)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        known = dict(zip(identities, (Evidence(*row) for row in rows), strict=True))
+        for identity in self._left_out.keys() & known.keys():
+            listed = self._left_out[identity]
+            asked = [
+                hit.cosine
+                for hit in self.hits(identity, query)
+                if hit.role == QUESTION and hit.text in listed
+            ]
+            known[identity] = replace(known[identity], asked=max([0.0, *asked]))
+        return known
 
     def words(self, question: str) -> dict[int, float]:
         """BM25 of the stories that share a content word with the question; higher is better.
@@ -187,42 +231,79 @@ class Index:
         expression = " OR ".join(f'"{term}"' for term in terms(question))
         if not expression:
             return {}
-        return dict(
-            self._database.rows(
-                "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ?", (expression,)
+        select = "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ?"
+        if self._left_out:
+            select = "SELECT rowid, -bm25(untold) FROM temp.untold WHERE untold MATCH ?"
+        return dict(self._database.rows(select, (expression,)))
+
+    def leave_out(self, question: str) -> None:
+        """From now on answer as if no story listed this question; "" ends it.
+
+        For measuring: a question that a story lists would find it by itself. It is left out
+        wherever its words are the same, whatever their case and punctuation. `asked` is then that
+        of the story's other questions, and `words` looks into a copy, in SQLite's temporary
+        database, whose labels lack it; the rest of the evidence never held it. The copy is made
+        once: stories that change later are not in it.
+        """
+        wanted = _said(question)
+        listed: dict[int, list[str]] = {}
+        for identity, text in self._database.rows(
+            "SELECT file, text FROM passages WHERE role = ? ORDER BY file, position", (QUESTION,)
+        ):
+            listed.setdefault(identity, []).append(text)
+        before, self._left_out = self._left_out, {}
+        for identity, texts in listed.items():
+            others = [text for text in texts if not wanted or _said(text) != wanted]
+            if len(others) < len(texts):
+                self._left_out[identity] = others
+        self._tell_copy(before, self._left_out)
+
+    def _tell_copy(self, before: Iterable[int], left_out: dict[int, list[str]]) -> None:
+        """Make the copy of the words, if need be, and put in it what the stories still list."""
+        execute = self._database.execute
+        if not self._database.row("SELECT 1 FROM sqlite_temp_master WHERE name = 'untold'"):
+            if not left_out:
+                return
+            before = ()
+            schema = self._database.row("SELECT sql FROM main.sqlite_master WHERE name = 'words'")
+            execute(schema[0].replace("TABLE words", "TABLE temp.untold", 1))
+            execute(
+                """INSERT INTO temp.untold (rowid, title, labels, body)
+                   SELECT rowid, title, labels, body FROM main.words"""
             )
-        )
+        for identity in before:
+            execute(
+                """UPDATE temp.untold SET labels =
+                       (SELECT labels FROM main.words WHERE rowid = untold.rowid)
+                   WHERE rowid = ?""",
+                (identity,),
+            )
+        for identity, entry in self.entries(left_out).items():
+            labels = " ".join((*entry.values, *entry.tags, *left_out[identity]))
+            execute("UPDATE temp.untold SET labels = ? WHERE rowid = ?", (labels, identity))
 
     def hits(self, identity: int, query: NDArray[np.float32]) -> list[Hit]:
         """A story's passages, best first; the whole is not among them unless there is no other."""
-        import numpy as np
-
         passages = self._database.rows(
             "SELECT role, section, text FROM passages WHERE file = ? ORDER BY position", (identity,)
         )
-        (rows,) = self._database.row(
-            "SELECT rows FROM vectors WHERE file = ? AND encoder = ?", (identity, self._encoder.key)
+        rows, scales = self._database.row(
+            "SELECT rows, scales FROM vectors WHERE file = ? AND encoder = ?",
+            (identity, self._encoder.key),
         )
         with self._database.guard():
-            cosines = _cosines(np.frombuffer(rows, np.float16), query).tolist()
+            near = cosines(rows, scales, query).tolist()
             _check_texts(*(text for passage in passages for text in passage))
             found = [
                 Hit(role, section, text, cosine)
-                for (role, section, text), cosine in zip(passages, cosines, strict=True)
+                for (role, section, text), cosine in zip(passages, near, strict=True)
             ]
         return sorted(found[1:] or found, key=lambda hit: -hit.cosine)
 
 
-def _cosines(stored: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A cosine for each vector stored. Raises ValueError where the bytes are no vectors."""
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        cosines = stored.reshape(-1, len(query)).astype(np.float32) @ query
-    if not np.isfinite(cosines).all():
-        message = "a vector is not finite"
-        raise ValueError(message)
-    return cosines
+def _said(question: str) -> list[str]:
+    """A question's words, by which two are the same."""
+    return re.findall(r"\w+", question.casefold())
 
 
 def _check_texts(*values: object) -> None:
@@ -233,6 +314,7 @@ def _check_texts(*values: object) -> None:
 
 
 def _entry(slug: str, path: str, fields: str) -> Entry:
-    title, company, date, values, tags, words = json.loads(fields)
+    title, company, date, values, tags, words, status, missing = json.loads(fields)
     _check_texts(slug, path, title)
-    return Entry(slug, path, title, company, date, tuple(values), tuple(tags), words)
+    labels = tuple(values), tuple(tags)
+    return Entry(slug, path, title, company, date, *labels, words, status, tuple(missing))

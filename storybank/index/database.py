@@ -17,7 +17,7 @@ FILE = "index.db"
 
 _APPLICATION = 0x53544259  # "STBY" in the file's header: whose database this is
 _FORMAT = (
-    1  # raise with every change of the schema, of how stories are read, or of how they are cut
+    2  # raise with every change of the schema, of how stories are read, or of how they are cut
 )
 _LOCK_SECONDS = 60.0
 
@@ -37,14 +37,15 @@ _SCHEMA = (
         role TEXT NOT NULL,
         section TEXT NOT NULL,
         text TEXT NOT NULL,
-        hash BLOB NOT NULL,
         PRIMARY KEY (file, position)
     ) WITHOUT ROWID""",
     """CREATE TABLE vectors (
         encoder TEXT NOT NULL,
         file INTEGER NOT NULL,
         body INTEGER NOT NULL,  -- how many of the rows, after the first, are of the story's body
-        rows BLOB NOT NULL,     -- float16, one vector a passage, in their order
+        asked INTEGER NOT NULL, -- how many, after those, are of its questions; the rest are labels
+        rows BLOB NOT NULL,     -- int8, one vector a passage, in their order
+        scales BLOB NOT NULL,   -- float32, what a row is multiplied with to have unit length
         PRIMARY KEY (encoder, file)
     )""",
     """CREATE VIRTUAL TABLE words USING fts5 (

