@@ -98,7 +98,7 @@ def test_match_shows_what_it_promises(run: Runner, make_bank: BankMaker) -> None
     first = result.stdout.split("\n\n")[0].splitlines()
     assert first[0].startswith(" 1  The queue")
     assert "█" in first[0]
-    assert first[1].strip() == "queue · 0.0 min · Norvane · 2022"
+    assert first[1].strip() == "first choice · queue · 0.0 min · Norvane · 2022"
     assert first[2].strip() == "Action: I cut it."
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
     assert result.stderr == ""
@@ -501,8 +501,8 @@ def test_what_was_told_already_is_left_out(run: Runner, make_bank: BankMaker) ->
 
 def test_explain_shows_every_signal(run: Runner, make_bank: BankMaker) -> None:
     result = run("match", "--explain", "-n", "1", "--bank", make_bank(TWO), "cut it")
-    line = next(line for line in result.stdout.splitlines() if "log-odds" in line)
-    assert all(f"{name} " in line for name in SIGNALS)
+    told = " ".join(result.stdout.partition("Log-odds: ")[2].split())
+    assert all(f"{name} " in told for name in SIGNALS)
 
 
 def test_remarks_are_talk_not_data(run: Runner, make_bank: BankMaker) -> None:

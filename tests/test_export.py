@@ -76,7 +76,7 @@ def test_parity_with_sentence_transformers(
 ) -> None:
     stories = Bank.open(ROOT).stories
     passages = [passage.text for story in stories for passage in cut(story)]
-    texts = [*passages[:20], *(story.plain[:1200] for story in stories[:15]), *questions[:15]]
+    texts = [*passages[:20], *(story.plain[:800] for story in stories[:15]), *questions[:15]]
     theirs = load(f"sentence-transformers:{source}").questions(texts)
     cosines = (exported.questions(texts) * theirs).sum(axis=1)
     assert len(texts) == 50
@@ -101,11 +101,10 @@ def test_parity_of_the_top_story(
     shutil.copytree(ROOT / "stories", tmp_path / "stories")
     bank = Bank.open(tmp_path)
     ours, theirs = Matcher(bank, exported), Matcher(bank, original)
-    clear = 0
+    margins = {}
     for question in questions:
         first, second = theirs.match(question, 2).matches
-        if first.score - second.score < 0.02:  # a tie may fall either way after rounding to int8
-            continue
-        clear += 1
-        assert ours.match(question, 1).matches[0].story.slug == first.story.slug, question
-    assert clear >= 20
+        margins[question] = (first.score - second.score, first.story.slug)
+    for question in sorted(margins, key=lambda each: -margins[each][0])[:20]:
+        # of the others some are ties, which may fall either way after rounding to int8
+        assert ours.match(question, 1).matches[0].story.slug == margins[question][1], question

@@ -208,8 +208,8 @@ def _text(ranking: Ranking, *, explain: bool) -> str:
                 for line in terminal.lines(f"{best.section}: {best.text}", room, _PASSAGE_LINES)
             ]
         if explain:
-            parts = "  ".join(f"{name} {part:+.2f}" for name, part in each.parts.items())
-            output.append(indent + terminal.cut(f"log-odds: {parts}", room))
+            parts = ", ".join(f"{name} {part:+.2f}" for name, part in each.parts.items())
+            output += [indent + line for line in terminal.lines(f"Log-odds: {parts}", room, 3)]
         output.append("")
     return "\n".join(output)
 
