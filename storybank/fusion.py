@@ -24,7 +24,7 @@ ALIKE = 0.6
 #: The BM25 at which the words signal is half of its maximum.
 WORDS_HALF = 12.0
 
-SIGNALS = ("story", "passage", "words", "asked", "labels", "bank")
+SIGNALS = ("story", "passage", "words", "asked", "labels", "labelled", "bank")
 _FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fusion.json")
 
 
@@ -72,12 +72,12 @@ def signals(
 
     `story` and `passage`: cosine to the whole and to the best of it. `words`: BM25, saturated, as
     one rare name shall not drown the meaning, 0..1. `asked`: how far a question of the story's own
-    is beyond `ALIKE`. `labels`: how much better than the bank's average its values and tags fit.
+    is beyond `ALIKE`. `labels`: how near its values and tags are; `labelled`: whether it has any,
+    as without them nothing is known, while to have only some that are far speaks against it.
     `bank`: mean cosine of the bank's stories, the same for all: where every story is near, being
     near says less.
     """
     stories = max(len(evidence), 1)
-    labels = sum(each.labels for each in evidence.values()) / stories
     bank = sum(each.whole for each in evidence.values()) / stories
     found = {}
     for identity, each in evidence.items():
@@ -87,7 +87,8 @@ def signals(
             "passage": each.best,
             "words": words / (words + WORDS_HALF),
             "asked": max(each.asked - ALIKE, 0.0),
-            "labels": each.labels - labels,
+            "labels": each.labels or 0.0,
+            "labelled": float(each.labels is not None),
             "bank": bank,
         }
     return found

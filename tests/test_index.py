@@ -16,7 +16,7 @@ import pytest
 
 from storybank.bank import Bank
 from storybank.errors import StorybankError
-from storybank.index import SHARPNESS, Index
+from storybank.index import FAR, SHARPNESS, Index
 from storybank.index.database import FILE, FOLDER
 from storybank.index.update import IndexStats
 from storybank.index.vectors import cosines, pack
@@ -162,10 +162,8 @@ def test_evidence_is_what_it_says(make_bank: BankMaker) -> None:
     assert found["a"].best == pytest.approx(soft, abs=3e-3)
     assert max(near) - 0.05 < found["a"].best < max(near) + 0.05
     assert found["a"].asked == pytest.approx(1.0, abs=3e-3), "its own questions stand apart"
-    assert found["a"].label == pytest.approx(0.5, abs=3e-3), "a label is read as words"
-    assert found["b"].label == pytest.approx(0.5**0.5, abs=3e-3)
-    assert found["b"].labels == 1
-    assert 0 < found["a"].labels < 0.1, "the other story has the nearest label of the bank"
+    assert found["a"].labels == pytest.approx(0.5 - FAR, abs=3e-3), "a label is read as words"
+    assert found["b"].labels == pytest.approx(0.5**0.5 - FAR, abs=3e-3)
     identities = {slug: identity for identity, slug in slugs.items()}
     assert [hit.section for hit in index.hits(identities["a"], query)] == [
         *("Questions", "Result", "Labels"),
@@ -178,7 +176,7 @@ def test_a_title_alone_is_its_own_best(make_bank: BankMaker) -> None:
     _, encoder, index = update(root)
     (evidence,) = index.similarities(encoder.questions(["green pears"])[0]).values()
     assert evidence.whole == evidence.best > 0.9
-    assert (evidence.asked, evidence.label, evidence.labels) == (0, 0, 0)
+    assert (evidence.asked, evidence.labels) == (0, None)
 
 
 def test_vectors_survive_being_stored() -> None:
@@ -338,7 +336,7 @@ SLOW = textwrap.dedent(
     """
     import sys, time
     from storybank.bank import Bank
-    from storybank.index import SHARPNESS, Index
+    from storybank.index import FAR, SHARPNESS, Index
     from tests.toy import ToyEncoder
 
     class Slow(ToyEncoder):
@@ -355,7 +353,7 @@ REBUILD = textwrap.dedent(
     """
     import sys, time
     from storybank.bank import Bank
-    from storybank.index import SHARPNESS, Index
+    from storybank.index import FAR, SHARPNESS, Index
     from tests.toy import ToyEncoder
 
     print("ready", flush=True)

@@ -99,14 +99,18 @@ def main() -> None:
     x, y, sizes = (np.concatenate(each) for each in zip(*bare, strict=True))
     bare_at = [SIGNALS.index(name) for name in ("story", "passage", "words", "bank")]
     *learned, bias = fit(x[:, bare_at], y, np.zeros(len(y)))
-    tx, ty, _ = (np.concatenate(each) for each in zip(*tagged, strict=True))
-    labels_at = [SIGNALS.index("labels")]
-    labels, _ = fit(tx[:, labels_at], ty, tx[:, bare_at] @ learned + bias)
+    tx, ty, tsizes = (np.concatenate(each) for each in zip(*tagged, strict=True))
+    labels, labelled = fit(tx[:, [SIGNALS.index("labels")]], ty, tx[:, bare_at] @ learned + bias)
     p = 1 / (1 + np.exp(-(x[:, bare_at] @ learned + bias)))
     weights = dict(zip((SIGNALS[at] for at in bare_at), learned, strict=True))
-    weights |= {"asked": ASKED, "labels": labels}
-    top, is_good = first_choices(p, y, list(sizes))
-    answered = np.add.reduceat(y, np.cumsum(sizes) - sizes) > 0
+    weights |= {"asked": ASKED, "labels": labels, "labelled": labelled}
+    at = SIGNALS.index("labels")
+    tp = 1 / (1 + np.exp(-(tx[:, bare_at] @ learned + labels * tx[:, at] + labelled + bias)))
+    choices = [first_choices(p, y, list(sizes)), first_choices(tp, ty, list(tsizes))]
+    top, is_good = (np.concatenate(each) for each in zip(*choices, strict=True))
+    answered = np.concatenate(
+        [np.add.reduceat(y, np.cumsum(n) - n) > 0 for y, n in ((y, sizes), (ty, tsizes))]
+    )
     strong = threshold(top, is_good, STRONG)
     workable = min(share_threshold(top[~answered], NOES), strong)
     found = {

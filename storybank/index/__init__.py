@@ -37,8 +37,8 @@ _SCALE_BYTES = 4
 
 #: Sharpness of the soft maximum over a story's passages, in units of cosine^-1: as in training.
 SHARPNESS = 12.0
-#: Cosine within which another label of the bank counts beside the nearest one.
-LABEL_WIDTH = 0.07
+#: A value or tag that is no nearer to a question than this cosine says nothing.
+FAR = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,14 @@ class Evidence:
     """How near a question is to one story.
 
     `whole`: cosine to all of it. `best`: soft maximum of the cosines to the passages of its body.
-    `asked`: cosine to the nearest of the questions that the story says it answers. `label`: cosine
-    to the nearest of its values and tags; `labels`: 0..1, how much its values and tags are those of
-    the whole bank that the question is nearest to. The last three are 0 where the story has none.
+    `asked`: cosine to the nearest of the questions that the story says it answers, 0 without any.
+    `labels`: sum over its values and tags of how far their cosines are above `FAR`; None without.
     """
 
     whole: float
     best: float
-    asked: float
-    label: float
-    labels: float
+    asked: float = 0.0
+    labels: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +199,19 @@ class Index:
                         whole,
                         np.where(bodies > 0, best, whole),
                         np.maximum.reduceat(np.where(is_question, found, 0.0), starts),
-                        np.maximum.reduceat(np.where(is_label, found, 0.0), starts),
-                        np.add.reduceat(
-                            np.where(is_label, np.exp(found / LABEL_WIDTH), 0.0), starts
+                        np.where(
+                            np.add.reduceat(is_label, starts) > 0,
+                            np.add.reduceat(np.where(is_label, found - FAR, 0.0).clip(0), starts),
+                            np.nan,
                         ),
                     ]
                 )
         if not identities:
             return {}
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        columns[4] = np.minimum(columns[4] / max(float(columns[4].max()), 1e-9), 1.0)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        known = dict(zip(identities, (Evidence(*row) for row in rows), strict=True))
+        columns = [np.concatenate(column).tolist() for column in zip(*parts, strict=True)]
+        columns[3] = [None if labels != labels else labels for labels in columns[3]]  # noqa: PLR0124  # NaN
+        rows = (Evidence(*row) for row in zip(*columns, strict=True))
+        known = dict(zip(identities, rows, strict=True))
         for identity in self._left_out.keys() & known.keys():
             listed = self._left_out[identity]
             asked = [
