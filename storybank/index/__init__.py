@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from storybank.encoders import Encoder
     from storybank.problem import Problem
 
-_READ = 2048  # stories whose vectors are in memory at once
+_READ = 256  # stories whose vectors are in memory at once: few, so that they stay in the cache
 _SCALE_BYTES = 4
 
 #: Sharpness of the soft maximum over a story's passages, in units of cosine^-1: as in training.
