@@ -228,7 +228,10 @@ def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> It
             "by a guess, and whether one fits is not judged."
         )
         return
-    if not matches or matches[0].fit not in (FITS[2], FITS[3]):
+    if not matches:
+        yield "every story that could be told is left out."
+        return
+    if matches[0].fit not in (FITS[2], FITS[3]):
         return
     best = matches[0].story
     if thin := _thin(best):

@@ -518,3 +518,16 @@ def test_accept_goes_with_one_question(run: Runner, make_bank: BankMaker) -> Non
     result = run("match", "--batch", "-", "--accept", "queue", "--bank", make_bank(TWO), stdin="a")
     assert result.exit_code == 2
     assert "--accept goes with one question" in result.stderr
+
+
+def test_accept_is_recorded_and_measured(run: Runner, make_bank: BankMaker) -> None:
+    bank = make_bank(TWO)
+    result = run("match", "--accept", "nothing", "--bank", bank, "cut it")
+    assert (result.exit_code, result.stdout) == (2, "")
+    result = run("match", "--accept", "qui", "--bank", bank, "when was it quiet")
+    assert "recorded in" in result.stderr
+    recorded = (bank / "judgments.jsonl").read_text(encoding="utf-8")
+    assert json.loads(recorded) == {"question": "when was it quiet", "story": "quiet", "grade": 3}
+    answer = json.loads(run("eval", "--json", "--bank", bank).stdout)
+    assert answer["measured"] == 1
+    assert [each["ranker"] for each in answer["rankers"]] == ["BM25", "shipped"]

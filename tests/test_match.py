@@ -224,6 +224,11 @@ def test_what_was_told_is_left_out_and_named(make_bank: BankMaker) -> None:
     ranking = ready.match("Who made juice?", told=(third.story.slug, second.story.slug))
     assert [each.story for each in ranking.matches] == [first.story]
     assert [each.rank for each in ranking.left_out] == [2, 3]
+    ranking = ready.match(
+        "Who made juice?", told=[each.story.slug for each in (first, second, third)]
+    )
+    assert ranking.matches == ()
+    assert ranking.remarks == ("every story that could be told is left out.",)
 
 
 def test_an_honest_no_names_the_nearest(make_bank: BankMaker) -> None:

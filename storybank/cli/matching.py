@@ -103,6 +103,8 @@ def match(
     from storybank.match import Matcher
 
     slugs = [bank.get(each)[0].slug for each in told]
+    if accept:  # an unknown one is told before anything else
+        bank.get(accept)
     matcher = Matcher(bank, loaded, terminal.progress())
     ctx.call_on_close(matcher.index.close)
     if batch:
