@@ -238,8 +238,9 @@ def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> It
         yield f"'{best.title}' is the nearest, but thin: {thin}. Write it out and ask again."
     elif matches[0].fit == FITS[3]:
         yield (
-            f"none of your stories answers this. The nearest is '{best.title}'; if you have lived "
-            "something that does, it is worth a story of its own."
+            "none of your stories seems to answer this. The nearest is "
+            f"'{best.title}'; if you have lived something that does, it is worth a story of "
+            "its own."
         )
     else:
         yield "no story answers this squarely; these need bending to the question."

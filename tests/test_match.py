@@ -236,7 +236,7 @@ def test_an_honest_no_names_the_nearest(make_bank: BankMaker) -> None:
     ranking = calibrated(make_bank, {"a.md": long}).match("a time you fired somebody")
     assert ranking.verdict == "none"
     (remark,) = ranking.remarks
-    assert "none of your stories answers this" in remark
+    assert "none of your stories seems to answer this" in remark
     assert "'a'" in remark
 
 
