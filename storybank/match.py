@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ _TRIES = 5  # while another process makes the index anew
 
 PASSAGES = 2  # shown of each story
 _THIN_WORDS = 60  # a story of fewer words is not ready to be told
+_UNTOLD_WORDS = 20  # one of fewer is a note that there is a story: a stretch at best
 _TOLD = (WHOLE, BODY)
 EVERYTHING = Selection()
 
@@ -171,6 +173,13 @@ class Matcher:
             left_out,
         )
 
+    def _fit(self, score: float, story: Entry) -> str | None:
+        if not self._is_calibrated:
+            return None
+        fit = self._fusion.fit(score)
+        usable = FITS[:2]
+        return FITS[2] if fit in usable and story.words < _UNTOLD_WORDS else fit
+
     def _rank(self, question: str, limit: int | None, selection: Selection) -> tuple[Match, ...]:
         query = self._encoder.questions([question])[0]
         for _ in range(_TRIES):
@@ -209,7 +218,7 @@ class Matcher:
                 rank,
                 entries[identity],
                 score,
-                self._fusion.fit(score) if self._is_calibrated else None,
+                self._fit(score, entries[identity]),
                 parts[identity],
                 tuple(_telling(self.index.hits(identity, query))[:PASSAGES]),
             )
@@ -239,8 +248,8 @@ def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> It
     elif matches[0].fit == FITS[3]:
         yield (
             "none of your stories seems to answer this. The nearest is "
-            f"'{best.title}'; if you have lived something that does, it is worth a story of "
-            "its own."
+            f"'{best.title}'. If you have lived something that does, write it down: "
+            f"storybank new --for {shlex.quote(question)}"
         )
     else:
         yield "no story answers this squarely; these need bending to the question."

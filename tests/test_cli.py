@@ -25,7 +25,7 @@ TWO = {
     "values: [Dive Deep]\nmood: grey\n---\n## Situation\nIt grew.\n## Action\nI cut it.\n",
     "quiet.md": "## Task\nBe quiet.\n## Result\nWe were.\n",
 }
-COMMANDS = ["eval", "index", "init", "list", "match", "show"]
+COMMANDS = ["eval", "index", "init", "list", "match", "new", "show"]
 
 
 def test_version(run: Runner) -> None:

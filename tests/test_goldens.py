@@ -11,6 +11,7 @@ GOLDENS = ROOT / "tests" / "goldens"
 COMMANDS = {
     "help": ["--help"],
     "help-init": ["init", "--help"],
+    "help-new": ["new", "--help"],
     "help-list": ["list", "--help"],
     "help-show": ["show", "--help"],
     "help-index": ["index", "--help"],

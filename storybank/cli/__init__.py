@@ -17,6 +17,7 @@ from storybank.cli.indexing import index
 from storybank.cli.init import init
 from storybank.cli.listing import list_stories
 from storybank.cli.matching import match
+from storybank.cli.new import new
 from storybank.cli.options import bank_option
 from storybank.cli.show import show
 
@@ -40,5 +41,5 @@ def main() -> None:
     """
 
 
-for command in (init, list_stories, show, index, match, evaluate):
+for command in (init, new, list_stories, show, index, match, evaluate):
     main.add_command(command)
