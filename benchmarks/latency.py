@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from storybank.bank import Bank
-from storybank.encoders import load
+from storybank.encoders import Asked, Told, load
 from storybank.index import Index
 
 if TYPE_CHECKING:
@@ -64,17 +64,28 @@ SentenceTransformer({model!r}, device="cpu").encode(texts, normalize_embeddings=
 """
 
 
+_TOKENS = 330  # of a story of 250 words
+
+
 class Stand:
     """Stands in for the bundled encoder, with its key: 20,000 stories need vectors, not these."""
 
     def __init__(self) -> None:
         facts = load("onnx")
         self.name, self.key, self.dimension = facts.name, facts.key, facts.dimension
+        self._tokens = facts.ask("a story of some length").tokens
         self._chance = np.random.default_rng(0)
 
-    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        """Vectors [texts, dimension] of unit length and no meaning for each story."""
-        return [self.questions(story) for story in stories]
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
+        """Vectors of unit length and no meaning for each story."""
+        size = (_TOKENS, self._tokens.shape[1])
+        tokens = self._chance.normal(size=size).astype(np.float32)
+        tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+        return [Told(self.questions(story), tokens) for story in stories]
+
+    def ask(self, question: str) -> Asked:
+        """No question is asked of it."""
+        raise NotImplementedError
 
     def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [len(texts), dimension] of unit length and no meaning."""

@@ -124,7 +124,7 @@ def answers(
     near = None
     if baseline:
         told = baseline.stories([(story.title, story.plain) for story in stories])
-        whole = np.array([vectors[0] for vectors in told])
+        whole = np.array([each.passages[0] for each in told])
         near = baseline.questions(list(judged.judgments)) @ whole.T
 
     def best_first(scores: NDArray[np.floating]) -> list[str]:

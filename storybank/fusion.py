@@ -24,7 +24,7 @@ ALIKE = 0.6
 #: The BM25 at which the words signal is half of its maximum.
 WORDS_HALF = 12.0
 
-SIGNALS = ("story", "passage", "words", "asked", "labels", "labelled", "bank")
+SIGNALS = ("story", "passage", "tokens", "words", "asked", "labels", "labelled", "bank")
 _FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fusion.json")
 
 
@@ -70,21 +70,25 @@ def signals(
 ) -> dict[int, dict[str, float]]:
     """The signals of every story for one question.
 
-    `story` and `passage`: cosine to the whole and to the best of it. `words`: BM25, saturated, as
-    one rare name shall not drown the meaning, 0..1. `asked`: how far a question of the story's own
-    is beyond `ALIKE`. `labels`: how near its values and tags are; `labelled`: whether it has any,
-    as without them nothing is known, while to have only some that are far speaks against it.
-    `bank`: mean cosine of the bank's stories, the same for all: where every story is near, being
+    `story` and `passage`: cosine to the whole and to the best of it. `tokens`: MaxSim; a story that
+    was not looked at so closely counts as the farthest of those that were. `words`: BM25,
+    saturated, as one rare name shall not drown the meaning, 0..1. `asked`: how far a question of
+    the story's own is beyond `ALIKE`. `labels`: how near its values and tags are; `labelled`:
+    whether it has any, as without them nothing is known, while to have only some that are far
+    speaks against it. `bank`: mean cosine of the bank's stories, the same for all: where every story is near, being
     near says less.
     """
     stories = max(len(evidence), 1)
     bank = sum(each.whole for each in evidence.values()) / stories
+    looked_at = (each.tokens for each in evidence.values() if each.tokens is not None)
+    farthest = min(looked_at, default=0.0)
     found = {}
     for identity, each in evidence.items():
         words = max(bm25.get(identity, 0.0), 0.0)
         found[identity] = {
             "story": each.whole,
             "passage": each.best,
+            "tokens": farthest if each.tokens is None else each.tokens,
             "words": words / (words + WORDS_HALF),
             "asked": max(each.asked - ALIKE, 0.0),
             "labels": each.labels or 0.0,

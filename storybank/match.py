@@ -14,7 +14,7 @@ from storybank.errors import (
     NothingLeftError,
 )
 from storybank.fusion import ALIKE, FITS, Fusion
-from storybank.index import Entry, Hit, Index
+from storybank.index import Entry, Evidence, Hit, Index
 from storybank.passage import BODY, QUESTION, WHOLE
 from storybank.question import is_foreign, wants_no_story
 from storybank.selection import Selection
@@ -23,14 +23,12 @@ from storybank.story import STAR, STATUSES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from storybank.bank import Bank
-    from storybank.encoders import Encoder
+    from storybank.encoders import Asked, Encoder
     from storybank.index.update import Progress
     from storybank.problem import Problem
 
+_CLOSELY = 100  # stories, the best by all else, whose tokens are compared one by one
 _TRIES = 5  # while another process makes the index anew
 
 PASSAGES = 2  # shown of each story
@@ -181,18 +179,30 @@ class Matcher:
         return FITS[2] if fit in usable and story.words < _UNTOLD_WORDS else fit
 
     def _rank(self, question: str, limit: int | None, selection: Selection) -> tuple[Match, ...]:
-        query = self._encoder.questions([question])[0]
+        asked = self._encoder.ask(question)
         for _ in range(_TRIES):
             with self.index.snapshot():
                 if self.index.is_complete():
-                    return self._rank_now(question, query, limit, selection)
+                    return self._rank_now(question, asked, limit, selection)
             self.index.update()
         raise IndexUnavailableError(
             "of this bank", "another storybank is making it anew; try again"
         )
 
+    def evidence(self, question: str, asked: Asked) -> tuple[dict[int, Evidence], dict[int, float]]:
+        """How near the question is to each story, and the BM25 of those that share a word."""
+        found = self.index.similarities(asked.whole)
+        bm25 = self.index.words(question)
+        chances = {
+            identity: sum(row.values()) for identity, row in self._fusion.parts(found, bm25).items()
+        }
+        best = sorted(chances, key=lambda identity: -chances[identity])[:_CLOSELY]
+        for identity, tokens in self.index.tokens(best, asked.tokens).items():
+            found[identity] = replace(found[identity], tokens=tokens)
+        return found, bm25
+
     def _rank_now(
-        self, question: str, query: NDArray[np.float32], limit: int | None, selection: Selection
+        self, question: str, asked: Asked, limit: int | None, selection: Selection
     ) -> tuple[Match, ...]:
         slugs = self.index.slugs()
         if selection:
@@ -203,9 +213,7 @@ class Matcher:
             if not chosen:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
-        evidence = self.index.similarities(query)
-        bm25 = self.index.words(question)
-        parts = self._fusion.parts(evidence, bm25)
+        parts = self._fusion.parts(*self.evidence(question, asked))
         scored = [
             (self._fusion.probability(parts[identity]), slugs[identity], identity)
             for identity in slugs.keys() & parts.keys()
@@ -220,7 +228,7 @@ class Matcher:
                 score,
                 self._fit(score, entries[identity]),
                 parts[identity],
-                tuple(_telling(self.index.hits(identity, query))[:PASSAGES]),
+                tuple(_telling(self.index.hits(identity, asked.whole))[:PASSAGES]),
             )
             for rank, (score, _, identity) in enumerate(best, 1)
         )

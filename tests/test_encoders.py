@@ -47,10 +47,21 @@ def test_a_vector_does_not_depend_on_its_company(bundled: Encoder) -> None:
     assert bundled.questions([]).shape == (0, 384)
     stories = [["Title", "One window.", "And another one."], ["T"], ["", "Only this."]]
     together = bundled.stories(stories)
-    assert [vectors.shape for vectors in together] == [(3, 384), (1, 384), (2, 384)]
-    for story, vectors in zip(stories, together, strict=True):
-        assert (vectors == bundled.stories([story])[0]).all()
-        assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert [told.passages.shape for told in together] == [(3, 384), (1, 384), (2, 384)]
+    for story, told in zip(stories, together, strict=True):
+        (alone,) = bundled.stories([story])
+        assert (told.passages == alone.passages).all()
+        assert (told.tokens == alone.tokens).all()
+        assert np.linalg.norm(told.passages, axis=1) == pytest.approx(1, abs=1e-5)
+        assert np.linalg.norm(told.tokens, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_tokens_of_a_question_weigh_one_in_all(bundled: Encoder) -> None:
+    asked = bundled.ask("a time you were wrong")
+    (told,) = bundled.stories([["Boxes", "I counted the boxes on the dock."]])
+    assert (asked.whole == bundled.questions(["a time you were wrong"])[0]).all()
+    assert asked.tokens.shape[1] == told.tokens.shape[1]
+    assert np.linalg.norm(asked.tokens, axis=1).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_passage_knows_what_stands_around_it(bundled: Encoder) -> None:
@@ -59,18 +70,19 @@ def test_a_passage_knows_what_stands_around_it(bundled: Encoder) -> None:
         ["The lease", "The landlord had refused for a month.", pronoun],
         ["The cake", "My daughter drew a cat on the birthday card.", pronoun],
     ]
-    first, second = (vectors[2] for vectors in bundled.stories(stories))
+    first, second = (told.passages[2] for told in bundled.stories(stories))
     assert first @ second < 0.98
 
 
 def test_long_texts_are_read_in_parts_not_refused(bundled: Encoder) -> None:
     assert np.isfinite(bundled.questions(["word " * 5000])).all()
     windows = [f"In week {n} I counted the boxes on the dock by hand again." for n in range(200)]
-    (vectors,) = bundled.stories([["Boxes", *windows]])
-    assert vectors.shape == (201, 384)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    (told,) = bundled.stories([["Boxes", *windows]])
+    assert told.passages.shape == (201, 384)
+    assert len(told.tokens) > 2000
+    assert np.linalg.norm(told.passages, axis=1) == pytest.approx(1, abs=1e-5)
     (long,) = bundled.stories([["word " * 900, "word " * 5000, "", "end"]])
-    assert np.linalg.norm(long, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(long.passages, axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def damaged_copy(folder: Path, file: str) -> str:

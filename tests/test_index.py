@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from storybank.encoders import Told
     from tests.conftest import BankMaker
 
 from storybank.match import Matcher
@@ -54,8 +53,11 @@ def state(index: Index) -> object:
     near = {slugs[identity]: each for identity, each in index.similarities(query).items()}
     words = {slugs[identity]: each for identity, each in index.words("red pears pie").items()}
     hits = {slug: index.hits(identity, query) for identity, slug in slugs.items()}
+    asked = ToyEncoder().ask("red pears in a pie").tokens
+    tokens = {slugs[each]: near for each, near in index.tokens(sorted(slugs), asked).items()}
     entries = {entry.slug: entry for entry in index.entries().values()}
-    return near, words, hits, entries, index.problems
+    assert near.keys() == tokens.keys()
+    return near, tokens, words, hits, entries, index.problems
 
 
 def fresh_state(root: Path) -> object:
@@ -169,6 +171,17 @@ def test_evidence_is_what_it_says(make_bank: BankMaker) -> None:
         *("Questions", "Result", "Labels"),
         *("Task", "Labels"),
     ]
+
+
+def test_every_token_of_a_question_looks_for_its_nearest(make_bank: BankMaker) -> None:
+    root = make_bank({"a.md": "Red pears. " * 200, "b.md": "Green apples.", "c.md": "Pears."})
+    _, encoder, index = update(root)
+    found = index.tokens(sorted(index.slugs()), encoder.ask("red red pears").tokens)
+    near = {index.slugs()[identity]: each for identity, each in found.items()}
+    assert near == pytest.approx({"a": 1.0, "b": 0.0, "c": 1 / 3}, abs=3e-3)
+    assert index.tokens([], encoder.ask("red").tokens) == {}
+    nothing = np.zeros((0, 0), np.float32)
+    assert index.tokens(sorted(index.slugs()), nothing) == {}, "an encoder without tokens"
 
 
 def test_a_title_alone_is_its_own_best(make_bank: BankMaker) -> None:
@@ -403,7 +416,7 @@ def test_a_change_between_reading_and_embedding_is_not_lost(make_bank: BankMaker
     root = make_bank({"a.md": "Red."})
 
     class Meddler(ToyEncoder):
-        def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
             if not self.embedded:
                 (root / "stories" / "a.md").write_text("Blue, and longer.")
                 update(root)

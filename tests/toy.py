@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from storybank.encoders import Asked, Told
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,15 +26,22 @@ class ToyEncoder:
         self.key = f"{name}@1"
         self.embedded: list[str] = []
 
-    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
         self.embedded.extend(" ".join(story) for story in stories)
         return [
-            np.stack([self._vector(text) for text in (" ".join(story), *story[1:])])
+            Told(self.questions([" ".join(story), *story[1:]]), self._tokens(" ".join(story)))
             for story in stories
         ]
 
     def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return np.stack([self._vector(text) for text in texts])
+
+    def ask(self, question: str) -> Asked:
+        tokens = self._tokens(question)
+        return Asked(self.questions([question])[0], tokens / np.float32(len(tokens)))
+
+    def _tokens(self, text: str) -> NDArray[np.float32]:
+        return self.questions(re.findall(r"\w+", text) or [""])
 
     def _vector(self, text: str) -> NDArray[np.float32]:
         vector = np.zeros(self.dimension, np.float32)

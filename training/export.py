@@ -3,8 +3,9 @@
     python training/export.py MODEL_FOLDER storybank/model --name storybank-minilm-1 \\
         --base sentence-transformers/all-MiniLM-L6-v2 --licence Apache-2.0
 
-The ONNX graph takes token ids and gives token vectors; the package pools them over a question, a
-story or a passage, and needs no tensor library but onnxruntime. Three choices keep the small file
+The ONNX graph takes token ids and gives token vectors, which the package pools over a question, a
+story or a passage; and, where train.py left a head for late interaction beside the model, the small
+vector and the weight of each token. Three choices keep the small file
 faithful:
 
 - int8 weights with one scale per output channel; activations are quantised on the fly;
@@ -33,6 +34,8 @@ import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from reader import HEAD, TokenHead
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 if TYPE_CHECKING:
@@ -51,18 +54,20 @@ PROBES = [
 
 
 class TokenVectors(torch.nn.Module):
-    """A transformer: ids [b, t] -> token vectors [b, t, d].
+    """A transformer: ids [b, t] -> token vectors [b, t, d], and what the head makes of them.
 
     Mask, positions and token types are passed explicitly: torch.export of a BERT that derives them
     itself yields a program with other values (seen with torch 2.13 and transformers 5.23).
     """
 
-    def __init__(self, transformer: PreTrainedModel) -> None:
+    def __init__(self, transformer: PreTrainedModel, head: TokenHead | None) -> None:
         super().__init__()
-        self.transformer = transformer
+        self.transformer, self.head = transformer, head
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Token vectors [b, t, d] of token ids and mask, both [b, t]."""
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Token vectors [b, t, d], small ones [b, t, p] and weights [b, t] of ids and mask."""
         kept = attention_mask.to(torch.float32)
         tokens: torch.Tensor = self.transformer(
             input_ids=input_ids,
@@ -70,7 +75,19 @@ class TokenVectors(torch.nn.Module):
             token_type_ids=torch.zeros_like(input_ids),
             position_ids=torch.arange(input_ids.shape[1])[None],
         ).last_hidden_state
-        return tokens
+        return (tokens, *self.head(tokens)) if self.head else (tokens,)
+
+
+def head_of(folder: Path) -> TokenHead | None:
+    """The head that train.py saved beside the model, if it did."""
+    path = folder / HEAD
+    if not path.exists():
+        return None
+    weights = load_file(path)
+    size, dimension = weights["project.weight"].shape
+    head = TokenHead(dimension, size)
+    head.load_state_dict(weights)
+    return head.eval()
 
 
 def check_pipeline(model: SentenceTransformer) -> None:
@@ -82,7 +99,7 @@ def check_pipeline(model: SentenceTransformer) -> None:
         )
 
 
-def export_graph(model: SentenceTransformer, path: Path) -> None:
+def export_graph(model: SentenceTransformer, head: TokenHead | None, path: Path) -> None:
     """Write the float32 graph, with batch size and token count left open."""
     transformer = model[0].auto_model.eval()
     ids = torch.randint(1000, 2000, (3, 11))
@@ -90,11 +107,11 @@ def export_graph(model: SentenceTransformer, path: Path) -> None:
     tokens = torch.export.Dim("tokens", max=transformer.config.max_position_embeddings)
     shapes = {0: batch, 1: tokens}
     torch.onnx.export(
-        TokenVectors(transformer).eval(),
+        TokenVectors(transformer, head).eval(),
         (ids, torch.ones_like(ids)),
         path,
         input_names=["input_ids", "attention_mask"],
-        output_names=["last_hidden_state"],
+        output_names=["last_hidden_state", "token_vectors", "token_weights"][: 3 if head else 1],
         dynamic_shapes={"input_ids": shapes, "attention_mask": shapes},
         opset_version=OPSET,
         dynamo=True,
@@ -195,11 +212,12 @@ def main() -> None:
         str(arguments.source), device="cpu", model_kwargs={"attn_implementation": "eager"}
     )
     check_pipeline(model)
+    head = head_of(arguments.source)
     arguments.target.mkdir(parents=True, exist_ok=True)
     graph, tokenizer = arguments.target / "model.onnx", arguments.target / "tokenizer.json"
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder) / "full.onnx"
-        export_graph(model, full)
+        export_graph(model, head, full)
         require(cosines(full, model), MIN_COSINE_FLOAT, "float32")
         quantise(full, graph)
     require(cosines(graph, model), MIN_COSINE_INT8, "int8")
@@ -210,6 +228,7 @@ def main() -> None:
         "licence": arguments.licence,
         "dimension": model.get_embedding_dimension(),
         "max_tokens": arguments.max_tokens,
+        "token_size": head.project.out_features if head else 0,
         "sha256": {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (graph, tokenizer)
         },

@@ -39,8 +39,7 @@ def rows(folder: Path) -> tuple[np.ndarray, np.ndarray, list[int]]:
     matcher = Matcher(Bank.open(folder), encoder)
     slugs = matcher.index.slugs()
     for question, grades in judged.items():
-        query = encoder.questions([question])[0]
-        found = signals(matcher.index.similarities(query), matcher.index.words(question))
+        found = signals(*matcher.evidence(question, encoder.ask(question)))
         sizes.append(len(found))
         for identity, row in found.items():
             features.append([row[name] for name in SIGNALS])
@@ -97,7 +96,7 @@ def main() -> None:
     bare = [rows(path) for path in folders if not path.name.endswith("-tagged")]
     tagged = [rows(path) for path in folders if path.name.endswith("-tagged")]
     x, y, sizes = (np.concatenate(each) for each in zip(*bare, strict=True))
-    bare_at = [SIGNALS.index(name) for name in ("story", "passage", "words", "bank")]
+    bare_at = [SIGNALS.index(name) for name in ("story", "passage", "tokens", "words", "bank")]
     *learned, bias = fit(x[:, bare_at], y, np.zeros(len(y)))
     tx, ty, tsizes = (np.concatenate(each) for each in zip(*tagged, strict=True))
     labels, labelled = fit(tx[:, [SIGNALS.index("labels")]], ty, tx[:, bare_at] @ learned + bias)

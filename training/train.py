@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import corpus
 import torch
 from corpus import PARTS, JudgedBank, LabelledStory
-from reader import Reader
+from reader import HEAD, Reader, TokenHead
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from windows import cut_text
 
@@ -74,58 +75,70 @@ class PairLoss:
         lps = chance.sample(sorted(self.principles), self.config["principles"])
         labels = [self._wording(self.names[code], chance) for code in codes]
         labels += [chance.choice([lp, f"{lp}: {self.principles[lp]}"]) for lp in lps]
-        encoded = reader.stories([text_of(story, chance) for story in batch])
-        questions = reader.questions([q for q, _ in fits] + [q for q, _ in misfits] + labels)
-        scores = encoded.scores(questions) / self.config["temperature"]
-        n, m = len(fits), len(misfits)
+        stories = reader.stories([text_of(story, chance) for story in batch])
+        asked = reader.questions([q for q, _ in fits] + [q for q, _ in misfits] + labels)
+        target, ignore = self._labels(batch, codes, lps)
+        owners = torch.tensor([row for _, row in fits]), torch.tensor([row for _, row in misfits])
+        losses = [
+            self._fits(scores[: -len(labels)], *owners, related(batch))
+            + self.config["label_weight"] * self._named(scores[-len(labels) :], target, ignore)
+            for scores in (each / self.config["temperature"] for each in stories.scores(asked))
+        ]
+        return torch.stack(losses).mean()
 
-        related = torch.tensor(
-            [
-                [bool(a.primary & b.behaviours) or bool(b.primary & a.behaviours) for b in batch]
-                for a in batch
-            ]
-        )
-        owner = torch.tensor([row for _, row in fits])
-        own = torch.nn.functional.one_hot(owner, len(batch)).bool()
-        hidden = related[owner] & ~own
-        by_story = scores[:n].masked_fill(hidden, -1e4)
+    @staticmethod
+    def _fits(
+        scores: torch.Tensor, owner: torch.Tensor, wrong_owner: torch.Tensor, near: torch.Tensor
+    ) -> torch.Tensor:
+        """Every fit's story against the others, and against its misfits and others' fits."""
+        n, stories = len(owner), scores.shape[1]
+        own = torch.nn.functional.one_hot(owner, stories).bool()
+        by_story = scores[:n].masked_fill(near[owner] & ~own, -1e4)
         loss = torch.nn.functional.cross_entropy(by_story, owner)
-
-        # each fit against its story's misfits and the fits of unrelated stories
-        wrong_owner = torch.tensor([row for _, row in misfits])
         positive = scores[torch.arange(n), owner]
         others = scores[:n].T[owner]  # [n fits, n questions]: scores of this fit's story
-        others = others.masked_fill(related[owner][:, owner], -1e4)
-        wrong = scores[n : n + m].T[owner]
+        others = others.masked_fill(near[owner][:, owner], -1e4)
+        wrong = scores[n:].T[owner]
         wrong = wrong.masked_fill(owner[:, None] != wrong_owner[None], -1e4)
         against = torch.cat([positive[:, None], others, wrong], 1)
-        loss = loss + torch.nn.functional.cross_entropy(against, torch.zeros(n, dtype=torch.long))
+        return loss + torch.nn.functional.cross_entropy(against, torch.zeros(n, dtype=torch.long))
 
-        # labels: a behaviour's or principle's name against the stories that show it
-        target = torch.zeros(len(labels), len(batch))
-        ignore = torch.zeros(len(labels), len(batch), dtype=torch.bool)
-        for at, code in enumerate(codes):
-            for row, story in enumerate(batch):
-                target[at, row] = 1.0 if code in story.primary else 0.0
-                ignore[at, row] = code in story.secondary
-        for at, lp in enumerate(lps, len(codes)):
-            for row, story in enumerate(batch):
-                target[at, row] = 1.0 if lp in story.principles else 0.0
-                ignore[at, row] = not story.principles
-        scored = scores[n + m :].masked_fill(ignore, -1e4)
+    @staticmethod
+    def _named(scores: torch.Tensor, target: torch.Tensor, ignore: torch.Tensor) -> torch.Tensor:
+        """The name of a behaviour or principle against the stories that show it."""
         rows = target.sum(1) > 0
-        if rows.any():
-            target = target[rows] / target[rows].sum(1, keepdim=True)
-            loss = loss + self.config["label_weight"] * torch.nn.functional.cross_entropy(
-                scored[rows], target
-            )
-        return loss
+        if not rows.any():
+            return scores.sum() * 0.0
+        target = target[rows] / target[rows].sum(1, keepdim=True)
+        scores = scores.masked_fill(ignore, -1e4)[rows]
+        return torch.nn.functional.cross_entropy(scores, target)
+
+    @staticmethod
+    def _labels(
+        batch: Sequence[LabelledStory], codes: Sequence[str], lps: Sequence[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which stories show each label, and which cannot be held for or against it."""
+        shown = [[code in story.primary for story in batch] for code in codes]
+        shown += [[lp in story.principles for story in batch] for lp in lps]
+        unsure = [[code in story.secondary for story in batch] for code in codes]
+        unsure += [[not story.principles for story in batch] for _ in lps]
+        return torch.tensor(shown).float(), torch.tensor(unsure)
 
     @staticmethod
     def _wording(name: str, chance: random.Random) -> str:
         """A behaviour's name as a tag, a query or a question."""
         question = f"Tell me about a time you showed this: {name.lower()}"
         return chance.choice([name.lower(), name, question])
+
+
+def related(batch: Sequence[LabelledStory]) -> torch.Tensor:
+    """Whether two stories share a main behaviour [b, b]: then they are not held apart."""
+    return torch.tensor(
+        [
+            [bool(a.primary & b.behaviours) or bool(b.primary & a.behaviours) for b in batch]
+            for a in batch
+        ]
+    )
 
 
 class BankLoss(torch.nn.Module):
@@ -145,11 +158,14 @@ class BankLoss(torch.nn.Module):
         chance: random.Random,
     ) -> torch.Tensor:
         """The loss of one bank."""
-        encoded = reader.stories([text_of(stories[each], chance) for each in bank.stories])
-        scores = encoded.scores(reader.questions(bank.questions))
+        told = reader.stories([text_of(stories[each], chance) for each in bank.stories])
         grades = torch.tensor(
             [[float(given.get(each, 0)) for each in bank.stories] for given in bank.grades]
         )
+        both = told.scores(reader.questions(bank.questions))
+        return torch.stack([self._loss(scores, grades) for scores in both]).mean()
+
+    def _loss(self, scores: torch.Tensor, grades: torch.Tensor) -> torch.Tensor:
         gain = torch.tensor(self.config["gains"])[grades.long()]
         answered = gain.sum(1) > 0
         listwise = torch.nn.functional.cross_entropy(
@@ -174,47 +190,54 @@ def base(name: str) -> str:
 
 def evaluate(
     reader: Reader, banks: list[JudgedBank], stories: dict[str, LabelledStory]
-) -> dict[str, float]:
-    """good@1, good@3, nDCG@5 over the questions with a good answer."""
-    rows = []
+) -> dict[str, list[float]]:
+    """good@1, good@3, nDCG@5 over the questions with a good answer; by vectors, and with tokens."""
+    rows: list[list[list[float]]] = [[], []]
     with torch.no_grad():
         for bank in banks:
-            encoded = reader.stories([text_of(stories[each]) for each in bank.stories])
-            scores = encoded.scores(reader.questions(bank.questions))
-            for row, given in zip(scores, bank.grades, strict=True):
-                grades = torch.tensor([float(given.get(each, 0)) for each in bank.stories])
-                if grades.max() < GOOD:
-                    continue
-                ranked = grades[row.argsort(descending=True)]
-                discount = 1 / torch.log2(torch.arange(5) + 2.0)
-                best = grades.sort(descending=True).values[:5]
-                gained = ((2 ** ranked[:5] - 1) * discount).sum()
-                ideal = ((2**best - 1) * discount).sum()
-                rows.append(
-                    [
-                        float(ranked[0] >= GOOD),
-                        float(ranked[:3].max() >= GOOD),
-                        float(gained / ideal),
-                    ]
-                )
-    means = torch.tensor(rows).mean(0).tolist()
-    return dict(
-        zip(("good@1", "good@3", "nDCG@5"), (round(each, 4) for each in means), strict=True)
+            told = reader.stories([text_of(stories[each]) for each in bank.stories])
+            for way, scores in zip(
+                rows, told.scores(reader.questions(bank.questions)), strict=True
+            ):
+                for row, given in zip(scores, bank.grades, strict=True):
+                    grades = torch.tensor([float(given.get(each, 0)) for each in bank.stories])
+                    if grades.max() >= GOOD:
+                        way.append(measures(grades[row.argsort(descending=True)]))
+    means = [[round(each, 4) for each in torch.tensor(way).mean(0).tolist()] for way in rows]
+    return dict(zip(("vectors", "with tokens"), means, strict=True))
+
+
+def measures(ranked: torch.Tensor) -> list[float]:
+    """good@1, good@3 and nDCG@5 of grades as they were ranked."""
+    discount = 1 / torch.log2(torch.arange(5) + 2.0)
+    gained, ideal = (
+        ((2**each - 1) * discount[: len(each)]).sum()
+        for each in (ranked[:5], ranked.sort(descending=True).values[:5])
     )
+    return [float(ranked[0] >= GOOD), float(ranked[:3].max() >= GOOD), float(gained / ideal)]
 
 
 def optimizer_for(
-    model: SentenceTransformer, scale: Sequence[torch.nn.Parameter], config: Mapping[str, Any]
+    model: SentenceTransformer,
+    head: TokenHead,
+    scale: Sequence[torch.nn.Parameter],
+    config: Mapping[str, Any],
 ) -> torch.optim.AdamW:
-    """AdamW that decays matrices only."""
+    """AdamW that decays matrices only; what begins from nothing learns faster."""
     weights = list(model.parameters())
     groups = (
-        ([each for each in weights if each.dim() > 1], config["weight_decay"]),
-        ([each for each in weights if each.dim() <= 1], 0.0),
-        (list(scale), 0.0),
+        ([each for each in weights if each.dim() > 1], config["weight_decay"], 1.0),
+        ([each for each in weights if each.dim() <= 1], 0.0, 1.0),
+        (list(scale), 0.0, 1.0),
+        (list(head.parameters()), 0.0, config["head_rate"]),
     )
+    rate = config["rate"]
     return torch.optim.AdamW(
-        [{"params": params, "weight_decay": decay} for params, decay in groups], lr=config["rate"]
+        [
+            {"params": params, "weight_decay": decay, "lr": rate * factor}
+            for params, decay, factor in groups
+        ],
+        lr=rate,
     )
 
 
@@ -237,8 +260,8 @@ class Training:
         self.config, self.output = config, output
         torch.manual_seed(config["seed"])
         self.chance = random.Random(config["seed"])
-        self.stories = corpus.stories()
         banks = corpus.banks()
+        self.stories = corpus.without_held_out(corpus.stories(), banks)
         self.dev = [bank for bank in banks if bank.split == "dev"]
         self.judged = [bank for bank in banks if bank.split == "train"]
         self.train = [story for story in self.stories.values() if story.split == "train"]
@@ -248,13 +271,15 @@ class Training:
             base(config["base"]), device="cpu", model_kwargs={"attn_implementation": "eager"}
         )
         self.model[0].auto_model.eval()
-        self.reader = Reader(self.model, config["max_tokens"])
+        self.head = TokenHead(self.model.get_embedding_dimension(), config["token_size"])
+        self.reader = Reader(self.model, self.head, config["max_tokens"])
         here = corpus.HERE
         names = json.loads((here / "behaviours.json").read_text(encoding="utf-8"))
         principles = json.loads((here / "principles.json").read_text(encoding="utf-8"))
         self.pairs, self.graded = PairLoss(config, names, principles), BankLoss(config)
         steps = len(self.train) // config["batch"] + len(self.judged) * config["bank_repeats"]
-        self.optimizer = optimizer_for(self.model, [self.graded.scale, self.graded.bias], config)
+        scale = [self.graded.scale, self.graded.bias]
+        self.optimizer = optimizer_for(self.model, self.head, scale, config)
         self.schedule = schedule_for(self.optimizer, steps * config["epochs"], config["warm_up"])
         self.epoch = 0
 
@@ -266,18 +291,23 @@ class Training:
         """Go on from the last epoch that was kept, if there is one."""
         if self._file.exists():
             state = torch.load(self._file, weights_only=False)
-            for name in ("model", "optimizer", "schedule", "graded"):
+            for name in ("model", "head", "optimizer", "schedule", "graded"):
                 getattr(self, name).load_state_dict(state[name])
             self.chance.setstate(state["chance"])
             self.epoch = state["epoch"]
 
     def keep(self) -> None:
         """Keep all that `resume` needs; a run that is stopped loses no more than an epoch."""
-        names = ("model", "optimizer", "schedule", "graded")
+        names = ("model", "head", "optimizer", "schedule", "graded")
         state = {name: getattr(self, name).state_dict() for name in names}
         part = self._file.with_suffix(".part")
         torch.save({**state, "chance": self.chance.getstate(), "epoch": self.epoch}, part)
         part.replace(self._file)
+
+    def save(self) -> None:
+        """Write what export.py reads: a sentence-transformers model, and beside it the head."""
+        self.model.save(str(self.output / "model"))
+        save_file(self.head.state_dict(), self.output / "model" / HEAD)
 
     def log(self, row: Mapping[str, object]) -> None:
         """A line for the eye and for log.jsonl."""
@@ -328,7 +358,7 @@ def main() -> None:
     while training.epoch < config["epochs"]:
         training.run_epoch()
         training.keep()
-    training.model.save(str(arguments.output / "model"))
+    training.save()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,8 +21,35 @@ ENCODERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A story as it was read: unit vectors `passages` [texts, dimension] and `tokens` [t, size].
+
+    An encoder that is not trained for late interaction has no tokens: t is 0.
+    """
+
+    passages: NDArray[float32]
+    tokens: NDArray[float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it was read: a unit vector `whole` [dimension], and `tokens` [t, size].
+
+    The length of a token's vector is the token's weight; all weights sum to 1.
+    """
+
+    whole: NDArray[float32]
+    tokens: NDArray[float32]
+
+
 class Encoder(Protocol):
-    """A bi-encoder: questions and stories in one space, compared by dot product."""
+    """A bi-encoder: questions and stories in one space, compared by dot product.
+
+    It may also give every token a small vector for late interaction: a story's score is then the
+    sum over the question's tokens of the largest dot product with one of the story's (MaxSim;
+    Khattab and Zaharia 2020, arXiv 2004.12832).
+    """
 
     @property
     def name(self) -> str:
@@ -35,15 +63,18 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
 
-    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[float32]]:
-        """For each story, its title and its passages in order, vectors of unit length.
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
+        """Read each story, given as its title and its passages in order.
 
-        [number of texts, dimension] for each: in the place of the title stands the vector of the
-        whole story; those of the passages may know of what stands around them.
+        In the place of the title's vector stands that of the whole story; those of the passages
+        may know of what stands around them.
         """
 
     def questions(self, texts: Sequence[str]) -> NDArray[float32]:
         """Vectors of unit length, [len(texts), dimension], in the order of the texts."""
+
+    def ask(self, question: str) -> Asked:
+        """Read the question that is to be answered."""
 
 
 def load(spec: str) -> Encoder:

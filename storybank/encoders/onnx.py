@@ -8,6 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, cast
 
+from storybank.encoders import Asked, Told
 from storybank.errors import ModelError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class OnnxEncoder:
             self.name: str = facts["name"]
             self.dimension = int(facts["dimension"])
             self._max_tokens = int(facts["max_tokens"])
+            self._token_size = int(facts.get("token_size", 0))  # 0: no late interaction
             self._sha256: dict[str, str] = facts["sha256"]
             self.key: str = f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -66,8 +68,8 @@ class OnnxEncoder:
         for thread in self._loading:
             thread.start()
 
-    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        """Vectors [texts, dimension] of unit length for each story, title first.
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
+        """Read each story.
 
         The model reads a story as a whole and each passage's vector is the mean of its tokens after
         that ("late chunking", arXiv 2409.04701). What is longer than the model can read is read in
@@ -88,11 +90,16 @@ class OnnxEncoder:
 
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for row, text in enumerate(texts):
-            ids = self._ids(text)[: self._max_tokens - 2]
-            vectors[row] = _unit(self._run([self._first, *ids, self._last]).mean(0))
+            vectors[row] = self.ask(text).whole
         return vectors
 
-    def _story(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def ask(self, question: str) -> Asked:
+        """Read the question that is to be answered."""
+        ids = self._ids(question)[: self._max_tokens - 2]
+        hidden, tokens, weights = self._run([self._first, *ids, self._last])
+        return Asked(_unit(hidden.mean(0)), tokens * (weights / weights.sum())[:, None])
+
+    def _story(self, texts: Sequence[str]) -> Told:
         import numpy as np
 
         title, *passages = (self._ids(text) for text in texts)
@@ -101,31 +108,34 @@ class OnnxEncoder:
         room -= len(title)
         passages = [each[:room] for each in passages]
         vectors = np.zeros((len(texts), self.dimension), np.float32)
+        small = []
         for first, part in _parts(passages, room):
             told = [each for passage in part for each in passage]
-            tokens = self._run([self._first, *title, *told, self._last])
-            vectors[0] += tokens.sum(0)
+            hidden, tokens, _ = self._run([self._first, *title, *told, self._last])
+            vectors[0] += hidden.sum(0)
+            small.append(tokens)
             at = 1 + len(title)
             for row, passage in enumerate(part, first + 1):
-                vectors[row] = (tokens[at : at + len(passage)] if passage else tokens).sum(0)
+                vectors[row] = (hidden[at : at + len(passage)] if passage else hidden).sum(0)
                 at += len(passage)
-        return _unit(vectors)
+        return Told(_unit(vectors), np.concatenate(small))
 
     def _ids(self, text: str) -> list[int]:
         tokenizer, _ = self._loaded()
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Vectors of the tokens, [len(ids), dimension]."""
+    def _run(self, ids: Sequence[int]) -> tuple[NDArray[np.float32], ...]:
+        """Of the tokens: vectors [t, dimension], small vectors [t, size] and weights [t]."""
         import numpy as np
 
         _, session = self._loaded()
         batch = np.array([ids], np.int64)
-        tokens: NDArray[np.float32] = session.run(
-            None, {"input_ids": batch, "attention_mask": np.ones_like(batch)}
-        )[0][0]
-        return tokens
+        found = session.run(None, {"input_ids": batch, "attention_mask": np.ones_like(batch)})
+        hidden, *late = (each[0] for each in found)
+        if not late:
+            late = [np.zeros((len(ids), 0), np.float32), np.ones(len(ids), np.float32)]
+        return hidden, *late
 
     def _loaded(self) -> tuple[Tokenizer, InferenceSession]:
         for thread in self._loading:
@@ -141,10 +151,11 @@ class OnnxEncoder:
         self._session = self._onnxruntime.InferenceSession(
             os.path.join(self._folder, _GRAPH), options, providers=["CPUExecutionProvider"]
         )
-        shape = self._session.get_outputs()[0].shape
-        if shape[-1] != self.dimension:
-            reason = f"{_FACTS} says {self.dimension} dimensions, {_GRAPH} gives {shape[-1]}"
-            raise ModelError(self._folder, reason)
+        given = [each.shape[-1] for each in self._session.get_outputs()[:2]]
+        for said, found in zip((self.dimension, self._token_size), given, strict=False):
+            if said != found:
+                reason = f"{_FACTS} says {said} dimensions, {_GRAPH} gives {found}"
+                raise ModelError(self._folder, reason)
 
     def _load_tokenizer(self) -> None:
         for file, expected in self._sha256.items():

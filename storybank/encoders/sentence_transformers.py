@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from storybank.encoders import Asked, Told
 from storybank.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
@@ -49,17 +50,24 @@ class SentenceTransformersEncoder:
         self.key = f"{self.name}@{_fingerprint(model)}"
         self.dimension: int = self._model.get_embedding_dimension() or 0
 
-    def stories(self, stories: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        """Vectors [texts, dimension] of unit length for each story; each passage is read alone."""
+    def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
+        """Read each story; each passage is read alone. There are no tokens."""
         import numpy as np
 
         texts = [text for title, *told in stories for text in (f"{title}. {' '.join(told)}", *told)]
         ends = np.cumsum([len(story) for story in stories])
-        return np.split(self._encode(texts, "document"), ends[:-1]) if texts else []
+        read = np.split(self._encode(texts, "document"), ends[:-1]) if texts else []
+        return [Told(vectors, np.zeros((0, 0), np.float32)) for vectors in read]
 
     def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [len(texts), dimension] of unit length."""
         return self._encode(list(texts), "query")
+
+    def ask(self, question: str) -> Asked:
+        """Read the question that is to be answered. There are no tokens."""
+        import numpy as np
+
+        return Asked(self.questions([question])[0], np.zeros((0, 0), np.float32))
 
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
         encode = self._model.encode_query if kind == "query" else self._model.encode_document

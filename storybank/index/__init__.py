@@ -17,12 +17,12 @@ from storybank.errors import DamagedIndexError
 from storybank.index.database import Database, ReadOnlyIndexError
 from storybank.index.terms import terms
 from storybank.index.update import IndexStats, Progress, Updater
-from storybank.index.vectors import cosines
+from storybank.index.vectors import best_of_each, cosines
 from storybank.passage import QUESTION
 from storybank.story import minutes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -72,12 +72,14 @@ class Evidence:
     `whole`: cosine to all of it. `best`: soft maximum of the cosines to the passages of its body.
     `asked`: cosine to the nearest of the questions that the story says it answers, 0 without any.
     `labels`: sum over its values and tags of how far their cosines are above `FAR`; None without.
+    `tokens`: MaxSim of the question's tokens and the story's; None where it was not looked at.
     """
 
     whole: float
     best: float
     asked: float = 0.0
     labels: float | None = None
+    tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,28 @@ class Index:
             ]
             known[identity] = replace(known[identity], asked=max([0.0, *asked]))
         return known
+
+    def tokens(self, identities: Sequence[int], asked: NDArray[np.float32]) -> dict[int, float]:
+        """MaxSim of a question's tokens [t, size] with each of these stories' own."""
+        found: dict[int, float] = {}
+        if not asked.size:  # the encoder has none
+            return found
+        with self._database.guard():
+            for start in range(0, len(identities), _READ):
+                chunk = identities[start : start + _READ]
+                rows = self._database.rows(
+                    f"""SELECT file, rows, scales FROM tokens WHERE encoder = ?
+                        AND file IN ({", ".join("?" * len(chunk))})""",  # noqa: S608  # marks
+                    (self._encoder.key, *chunk),
+                )
+                best = best_of_each(
+                    b"".join(row[1] for row in rows),
+                    b"".join(row[2] for row in rows),
+                    [len(row[2]) // _SCALE_BYTES for row in rows],
+                    asked,
+                )
+                found.update(zip((row[0] for row in rows), best.tolist(), strict=True))
+        return found
 
     def words(self, question: str) -> dict[int, float]:
         """BM25 of the stories that share a content word with the question; higher is better.

@@ -17,7 +17,7 @@ FILE = "index.db"
 
 _APPLICATION = 0x53544259  # "STBY" in the file's header: whose database this is
 _FORMAT = (
-    2  # raise with every change of the schema, of how stories are read, or of how they are cut
+    3  # raise with every change of the schema, of how stories are read, or of how they are cut
 )
 _LOCK_SECONDS = 60.0
 
@@ -46,6 +46,13 @@ _SCHEMA = (
         asked INTEGER NOT NULL, -- how many, after those, are of its questions; the rest are labels
         rows BLOB NOT NULL,     -- int8, one vector a passage, in their order
         scales BLOB NOT NULL,   -- float32, what a row is multiplied with to have unit length
+        PRIMARY KEY (encoder, file)
+    )""",
+    """CREATE TABLE tokens (
+        encoder TEXT NOT NULL,
+        file INTEGER NOT NULL,
+        rows BLOB NOT NULL,     -- int8, one small vector a token of the story; read for few stories
+        scales BLOB NOT NULL,   -- as above
         PRIMARY KEY (encoder, file)
     )""",
     """CREATE VIRTUAL TABLE words USING fts5 (

@@ -23,6 +23,9 @@ Progress = Callable[[int, int], None]
 
 _ALONE = (QUESTION, LABEL)  # passages that are read by themselves, as a question is
 
+#: Counts of the body's passages and of the questions; rows and scales of passages, of tokens.
+_Vectors = tuple[int, int, bytes, bytes, bytes, bytes]
+
 _CHUNK = 16  # stories a transaction: a kill loses at most the work of one
 
 
@@ -46,7 +49,7 @@ class Updater:
         self._done: Counter[str] = Counter()
         #: Vectors of stories that were changed, renamed or removed, by the hashes of their
         #: passages: a story that is the same as before under another name is not embedded again.
-        self._spare: dict[bytes, tuple[int, int, bytes, bytes]] = {}
+        self._spare: dict[bytes, _Vectors] = {}
 
     def run(self, progress: Progress | None) -> tuple[IndexStats, tuple[Problem, ...]]:
         """Do it; what was done, and all problems of the bank by path and line."""
@@ -138,13 +141,15 @@ class Updater:
     def _clear(self, identity: int) -> None:
         """Drop a file's passages, words and vectors; keep the vectors of this encoder at hand."""
         row = self._database.row(
-            "SELECT body, asked, rows, scales FROM vectors WHERE file = ? AND encoder = ?",
+            """SELECT body, asked, vectors.rows, vectors.scales, tokens.rows, tokens.scales
+               FROM vectors JOIN tokens USING (encoder, file) WHERE file = ? AND encoder = ?""",
             (identity, self._encoder.key),
         )
         if row:
             self._spare[self._fingerprint(identity)] = row
         self._database.execute("DELETE FROM passages WHERE file = ?", (identity,))
         self._database.execute("DELETE FROM vectors WHERE file = ?", (identity,))
+        self._database.execute("DELETE FROM tokens WHERE file = ?", (identity,))
         self._database.execute("DELETE FROM words WHERE rowid = ?", (identity,))
 
     def _embed(self, progress: Progress | None) -> None:
@@ -173,10 +178,16 @@ class Updater:
                 row = known[identity]
                 if row is None:  # another process is making the index anew at this moment
                     continue
-                self._database.execute(  # unless another process has changed the story since
+                # Unless another process has changed the story since.
+                self._database.execute(
                     """INSERT OR REPLACE INTO vectors (encoder, file, body, asked, rows, scales)
                        SELECT ?, id, ?, ?, ?, ? FROM files WHERE id = ? AND hash = ?""",
-                    (self._encoder.key, *row, identity, content),
+                    (self._encoder.key, *row[:4], identity, content),
+                )
+                self._database.execute(
+                    """INSERT OR REPLACE INTO tokens (encoder, file, rows, scales)
+                       SELECT ?, id, ?, ? FROM files WHERE id = ? AND hash = ?""",
+                    (self._encoder.key, *row[4:], identity, content),
                 )
 
     def _passages(self, identity: int) -> list[tuple[str, str]]:
@@ -189,9 +200,7 @@ class Updater:
         """Differs when anything differs that a story's vectors depend on."""
         return _hash(repr(self._passages(identity)).encode("utf-8", "replace"))
 
-    def _encode(
-        self, stories: Sequence[Sequence[tuple[str, str]]]
-    ) -> Iterator[tuple[int, int, bytes, bytes]]:
+    def _encode(self, stories: Sequence[Sequence[tuple[str, str]]]) -> Iterator[_Vectors]:
         """What is stored of each story: its counts, rows and scales."""
         if not stories:
             return
@@ -204,13 +213,13 @@ class Updater:
         alone = [
             text for passages, n in zip(stories, told, strict=True) for _, text in passages[n:]
         ]
-        rest = self._encoder.questions(alone) if alone else read[0][:0]
+        rest = self._encoder.questions(alone) if alone else read[0].passages[:0]
         at = 0
-        for passages, vectors in zip(stories, read, strict=True):
-            more = len(passages) - len(vectors)
+        for passages, story in zip(stories, read, strict=True):
+            more = len(passages) - len(story.passages)
             roles = [role for role, _ in passages]
-            rows, scales = pack(np.concatenate([vectors, rest[at : at + more]]))
-            yield roles.count(BODY), roles.count(QUESTION), rows, scales
+            packed = pack(np.concatenate([story.passages, rest[at : at + more]]))
+            yield roles.count(BODY), roles.count(QUESTION), *packed, *pack(story.tokens)
             at += more
 
 
