@@ -75,8 +75,8 @@ def signals(
     saturated, as one rare name shall not drown the meaning, 0..1. `asked`: how far a question of
     the story's own is beyond `ALIKE`. `labels`: how near its values and tags are; `labelled`:
     whether it has any, as without them nothing is known, while to have only some that are far
-    speaks against it. `bank`: mean cosine of the bank's stories, the same for all: where every story is near, being
-    near says less.
+    speaks against it. `bank`: mean cosine of the bank's stories, the same for all: where every
+    story is near, being near says less.
     """
     stories = max(len(evidence), 1)
     bank = sum(each.whole for each in evidence.values()) / stories

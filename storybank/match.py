@@ -156,9 +156,7 @@ class Matcher:
         left_out = tuple(each for each in ranked if each.story.slug in told)
         kept = [each for each in ranked if each.story.slug not in told][:limit]
         matches = tuple(replace(each, rank=rank) for rank, each in enumerate(kept, 1))
-        foreign = is_foreign(question) or any(
-            is_foreign(hit.text) for each in matches[:3] for hit in each.passages
-        )
+        foreign = is_foreign(question) or _may_hide_a_story(matches)
         if foreign:
             matches = tuple(replace(each, fit=None) for each in matches)
         return Ranking(
@@ -214,24 +212,42 @@ class Matcher:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
         parts = self._fusion.parts(*self.evidence(question, asked))
+        if is_foreign(question):
+            counted = {identity: _in_any_language(row) for identity, row in parts.items()}
+        else:
+            counted = parts
         scored = [
-            (self._fusion.probability(parts[identity]), slugs[identity], identity)
+            (self._fusion.probability(counted[identity]), identity)
             for identity in slugs.keys() & parts.keys()
         ]
-        scored.sort(key=lambda each: (-each[0], each[1]))
+        scored.sort(key=lambda each: (-each[0], -sum(parts[each[1]].values()), slugs[each[1]]))
         best = scored[:limit]
-        entries = self.index.entries(identity for _, _, identity in best)
+        entries = self.index.entries(identity for _, identity in best)
         return tuple(
             Match(
                 rank,
                 entries[identity],
                 score,
                 self._fit(score, entries[identity]),
-                parts[identity],
+                counted[identity],
                 tuple(_telling(self.index.hits(identity, asked.whole))[:PASSAGES]),
             )
-            for rank, (score, _, identity) in enumerate(best, 1)
+            for rank, (score, identity) in enumerate(best, 1)
         )
+
+
+def _in_any_language(parts: Mapping[str, float]) -> dict[str, float]:
+    """The parts of a score that need no understanding."""
+    return {name: part if name in ("words", "asked") else 0.0 for name, part in parts.items()}
+
+
+def _may_hide_a_story(matches: Sequence[Match]) -> bool:
+    """Whether a fit cannot be judged, as near the top are stories that the model cannot read.
+
+    A good fit of a story that it can read is none the worse for them.
+    """
+    looked_at = matches[:1] if matches and matches[0].fit in FITS[:2] else matches[:3]
+    return any(is_foreign(hit.text) for each in looked_at for hit in each.passages)
 
 
 def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> Iterator[str]:
@@ -241,8 +257,8 @@ def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> It
         return
     if is_foreign:
         yield (
-            "the model was trained on English only: here stories are ranked by shared words and "
-            "by a guess, and whether one fits is not judged."
+            "the model was trained on English only: in another language stories are ranked by "
+            "shared words, and whether one fits is not judged."
         )
         return
     if not matches:

@@ -267,6 +267,27 @@ def test_a_language_that_was_not_trained_is_no_verdict(make_bank: BankMaker) -> 
         assert "English only" in ranking.remarks[0]
 
 
+def test_a_foreign_question_is_ranked_by_words(make_bank: BankMaker) -> None:
+    stories = {"a.md": "Kisten.", "b.md": "Mein Chef hat Kisten gezählt.", "c.md": "Der Zug."}
+    stories |= {f"{each}.md": "Nebel." for each in "defgh"}
+    ranking = calibrated(make_bank, stories).match("wie wir mit dem Chef die Kisten gezählt haben")
+    assert [each.story.slug for each in ranking.matches[:2]] == ["b", "a"]
+    assert {name for each in ranking.matches for name, part in each.parts.items() if part} == {
+        "words"
+    }
+
+
+def test_a_good_fit_stands_beside_a_story_in_another_language(make_bank: BankMaker) -> None:
+    english = "I counted the boxes on the dock again and again, by hand. " * 4
+    german = "Wir haben die Kisten gezählt und ich war mit dem Chef auf der Rampe, wie immer."
+    ready = calibrated(
+        make_bank,
+        {"a.md": f"---\nquestions: [a time you counted]\n---\n{english}", "b.md": german},
+    )
+    assert ready.match("a time you counted").verdict == "strong"
+    assert ready.match("a time you fired somebody").verdict is None
+
+
 def test_a_question_for_no_story_is_told_so(make_bank: BankMaker) -> None:
     ranking = calibrated(make_bank, STORIES).match("What is your salary expectation?")
     assert "not a question for a story" in ranking.remarks[0]
