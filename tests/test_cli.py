@@ -101,7 +101,7 @@ def test_match_shows_what_it_promises(run: Runner, make_bank: BankMaker) -> None
     assert first[1].strip() == "first choice · queue · 0.0 min · Norvane · 2022"
     assert first[2].strip() == "Action: I cut it."
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
-    assert result.stderr == ""
+    assert "'The queue' is the nearest, but thin: it has only 5 words" in result.stderr
 
 
 def test_quotes_are_optional(run: Runner, make_bank: BankMaker) -> None:

@@ -5,49 +5,104 @@
 BANKS is a folder of banks as benchmarks/quality.py reads it (training/write_banks.py makes it), as
 they are and, in the sub-folders whose names end in `-tagged`, with their owner's tags. First
 what needs no tags is fitted where there are no tags, then the labels' weight, with those fixed,
-where there are.
+where there are. Weights are learned by how well they rank; one factor for all, by how true the
+probabilities are that come of it: the two differ, as most pairs are easy noes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import minimize
 
 from storybank.bank import Bank
 from storybank.encoders import load
 from storybank.fusion import SIGNALS, signals
 from storybank.match import Matcher
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 GOOD = 2
 #: A question that is a paraphrase of one that the story's owner wrote down decides by itself:
 #: chosen, not learned, as the development part has no such questions.
 ASKED = 40.0
+#: A name or a topic must be found, and the development part asks for neither: chosen as well.
+WORDS = 1.0
+#: What is learned first, where there are no labels.
+MEANING = ("story", "passage", "tokens")
+#: By grade 0 to 3, what a story's place is worth in learning how to rank: as in config.toml.
+GAINS = np.array([0.0, 0.15, 1.0, 3.0])
 
-#: answer so many are to be called stretch or none; of those with one, no more than that none.
-#: answer so many are to be called stretch or none; of those with one no more are to be called none.
+#: Of the first choices called strong, so many are to be good answers; of the questions without one
+#: so many are to be called stretch or none; of those with one no more are to be called none.
 STRONG, NOES, FALSE_NOES = 0.88, 0.6, 0.04
 
 
-def rows(folder: Path) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Signals [n, s] and whether it is a good answer [n] of every pair; stories a question."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question: signals [n, s] of a bank's stories, and their grades [n]."""
+
+    signals: np.ndarray
+    grades: np.ndarray
+
+    def of(self, *names: str) -> np.ndarray:
+        """Columns of these signals [n, names]."""
+        return self.signals[:, [SIGNALS.index(name) for name in names]]
+
+    @property
+    def is_good(self) -> np.ndarray:
+        """Which stories are good answers, 0 or 1 [n]."""
+        return (self.grades >= GOOD).astype(float)
+
+
+def read(folder: Path) -> list[Asked]:
+    """All questions of a bank."""
     encoder = load("onnx")
-    features, good, sizes = [], [], []
     judged = json.loads((folder / "judgments.json").read_text(encoding="utf-8"))
     matcher = Matcher(Bank.open(folder), encoder)
     slugs = matcher.index.slugs()
+    found = []
     for question, grades in judged.items():
-        found = signals(*matcher.evidence(question, encoder.ask(question)))
-        sizes.append(len(found))
-        for identity, row in found.items():
-            features.append([row[name] for name in SIGNALS])
-            good.append(grades.get(slugs[identity], 0) >= GOOD)
-    return np.array(features), np.array(good, float), sizes
+        rows = signals(*matcher.evidence(question, encoder.ask(question)))
+        values = np.array([[row[name] for name in SIGNALS] for row in rows.values()])
+        found.append(Asked(values, np.array([grades.get(slugs[each], 0) for each in rows])))
+    return found
 
 
-def fit(x: np.ndarray, y: np.ndarray, offset: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
+def fit_ranking(
+    columns: Sequence[np.ndarray], offsets: Sequence[np.ndarray], asked: Sequence[Asked]
+) -> np.ndarray:
+    """Weights of `columns` [n, w] of each question that rank best, by a listwise loss.
+
+    The softmax over a bank's stories is to be near their gains (ListNet: Cao et al. 2007); a
+    question that no story answers says nothing.
+    """
+    gains = [GAINS[each.grades] for each in asked]
+    answered = [at for at, gain in enumerate(gains) if gain.sum() > 0]
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        total, slope = 1e-3 * float(w @ w), 2e-3 * w
+        for at in answered:
+            scores = columns[at] @ w + offsets[at]
+            p = np.exp(scores - scores.max())
+            p /= p.sum()
+            target = gains[at] / gains[at].sum()
+            total -= float(target @ np.log(p)) / len(answered)
+            slope = slope + columns[at].T @ (p - target) / len(answered)
+        return total, slope
+
+    start = np.ones(columns[0].shape[1])
+    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return found
+
+
+def fit_chance(x: np.ndarray, y: np.ndarray, offset: np.ndarray, ridge: float = 1e-3) -> np.ndarray:
     """Weights and, last, bias of a logistic regression, by Newton's method."""
     x = np.column_stack([x, np.ones(len(x))])
     w = np.zeros(x.shape[1])
@@ -55,19 +110,22 @@ def fit(x: np.ndarray, y: np.ndarray, offset: np.ndarray, ridge: float = 1e-3) -
         p = 1 / (1 + np.exp(-(x @ w + offset)))
         gradient = x.T @ (p - y) + ridge * w
         hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge * np.eye(len(w))
-        step = np.linalg.solve(hessian, gradient)
-        w -= step
+        w -= np.linalg.solve(hessian, gradient)
     return w
 
 
-def first_choices(p: np.ndarray, y: np.ndarray, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of the best story of every question, and whether it is a good answer."""
-    ends = np.cumsum(sizes)
-    best = [
-        end - size + int(p[end - size : end].argmax())
-        for end, size in zip(ends, sizes, strict=True)
-    ]
-    return p[best], y[best]
+def first_choices(
+    asked: Sequence[Asked], p: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every question: the first story's probability, whether it is good, whether any is."""
+    ends = np.cumsum([len(each.grades) for each in asked])
+    rows = []
+    for each, end in zip(asked, ends, strict=True):
+        chances = p[end - len(each.grades) : end]
+        best = chances.argmax()
+        rows.append((chances[best], each.is_good[best], each.is_good.any()))
+    top, good, answered = zip(*rows, strict=True)
+    return np.array(top), np.array(good), np.array(answered)
 
 
 def threshold(p: np.ndarray, y: np.ndarray, precision: float, least: int = 20) -> float:
@@ -93,23 +151,42 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     arguments = parser.parse_args()
     folders = sorted(path.parent for path in arguments.banks.glob("*/judgments.json"))
-    bare = [rows(path) for path in folders if not path.name.endswith("-tagged")]
-    tagged = [rows(path) for path in folders if path.name.endswith("-tagged")]
-    x, y, sizes = (np.concatenate(each) for each in zip(*bare, strict=True))
-    bare_at = [SIGNALS.index(name) for name in ("story", "passage", "tokens", "words", "bank")]
-    *learned, bias = fit(x[:, bare_at], y, np.zeros(len(y)))
-    tx, ty, tsizes = (np.concatenate(each) for each in zip(*tagged, strict=True))
-    labels, labelled = fit(tx[:, [SIGNALS.index("labels")]], ty, tx[:, bare_at] @ learned + bias)
-    p = 1 / (1 + np.exp(-(x[:, bare_at] @ learned + bias)))
-    weights = dict(zip((SIGNALS[at] for at in bare_at), learned, strict=True))
-    weights |= {"asked": ASKED, "labels": labels, "labelled": labelled}
-    at = SIGNALS.index("labels")
-    tp = 1 / (1 + np.exp(-(tx[:, bare_at] @ learned + labels * tx[:, at] + labelled + bias)))
-    choices = [first_choices(p, y, list(sizes)), first_choices(tp, ty, list(tsizes))]
-    top, is_good = (np.concatenate(each) for each in zip(*choices, strict=True))
-    answered = np.concatenate(
-        [np.add.reduceat(y, np.cumsum(n) - n) > 0 for y, n in ((y, sizes), (ty, tsizes))]
+    bare = [each for path in folders if not path.name.endswith("-tagged") for each in read(path)]
+    tagged = [each for path in folders if path.name.endswith("-tagged") for each in read(path)]
+
+    # How stories are ranked, on a scale of its own; then what that is as a chance.
+    meaning = fit_ranking([each.of(*MEANING) for each in bare], [np.zeros(1)] * len(bare), bare)
+    near = [each.of(*MEANING) @ meaning for each in bare]
+    words = np.concatenate([each.of("words")[:, 0] for each in bare]) * WORDS
+    bank = np.concatenate([each.of("bank")[:, 0] for each in bare])
+    y = np.concatenate([each.is_good for each in bare])
+    scale, of_bank, bias = fit_chance(np.column_stack([np.concatenate(near), bank]), y, words)
+    p = chance(scale * np.concatenate(near) + of_bank * bank + words + bias)
+
+    # The labels, with all that fixed.
+    near = [each.of(*MEANING) @ meaning for each in tagged]
+    both = [
+        np.column_stack([at, each.of("labels")]) for at, each in zip(near, tagged, strict=True)
+    ]
+    of_meaning, of_labels = fit_ranking(both, [np.zeros(1)] * len(tagged), tagged)
+    labels = of_labels / of_meaning
+    known = np.concatenate(
+        [
+            scale * (at + labels * each.of("labels")[:, 0])
+            + each.of("words", "bank") @ (WORDS, of_bank)
+            + bias
+            for at, each in zip(near, tagged, strict=True)
+        ]
     )
+    ty = np.concatenate([each.is_good for each in tagged])
+    (labelled,) = fit_chance(np.zeros((len(ty), 0)), ty, known)
+    tp = chance(known + labelled)
+
+    weights = dict(zip(MEANING, scale * meaning, strict=True))
+    weights |= {"words": WORDS, "asked": ASKED, "bank": of_bank}
+    weights |= {"labels": scale * labels, "labelled": labelled}
+    choices = [first_choices(bare, p), first_choices(tagged, tp)]
+    top, is_good, answered = (np.concatenate(each) for each in zip(*choices, strict=True))
     strong = threshold(top, is_good, STRONG)
     workable = min(share_threshold(top[~answered], NOES), strong)
     found = {
@@ -124,12 +201,23 @@ def main() -> None:
     }
     arguments.target.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2))
-    for low in np.arange(0, 1, 0.1):
-        inside = (p >= low) & (p < low + 0.1)
-        if inside.any():
-            said, is_good = p[inside].mean(), y[inside].mean()
-            print(f"{low:.1f}..  n {inside.sum():6d}  said {said:.3f}  is {is_good:.3f}")
-    print("Brier", round(float(((p - y) ** 2).mean()), 4), "base", round(float(y.var()), 4))
+    for name, said, good, (_, first, answered) in (
+        ("as they are", p, y, choices[0]),
+        ("tagged", tp, ty, choices[1]),
+    ):
+        print(f"{name}: good@1 {first[answered].mean():.3f}", end="; ")
+        print(f"Brier {((said - good) ** 2).mean():.4f}, of the base rate {good.var():.4f}")
+        for low in np.arange(0, 1, 0.1):
+            inside = (said >= low) & (said < low + 0.1)
+            if inside.any():
+                means = f"said {said[inside].mean():.3f}  is {good[inside].mean():.3f}"
+                print(f"{low:.1f}..  n {inside.sum():6d}  {means}")
+
+
+def chance(log_odds: np.ndarray) -> np.ndarray:
+    """Log-odds as probabilities."""
+    p: np.ndarray = 1 / (1 + np.exp(-log_odds))
+    return p
 
 
 if __name__ == "__main__":

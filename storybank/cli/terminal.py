@@ -134,7 +134,7 @@ def print_json(value: object) -> None:
 
 def note(text: str) -> None:
     """A remark for the user, beside the data."""
-    click.echo(f"storybank: {text}", err=True)
+    click.echo(f"storybank: {clean(text)}", err=True)
 
 
 def note_problems(problems: Sequence[Problem], *, most: int = _SHOWN_PROBLEMS) -> None:
