@@ -189,7 +189,7 @@ class Matcher:
 
     def evidence(self, question: str, asked: Asked) -> tuple[dict[int, Evidence], dict[int, float]]:
         """How near the question is to each story, and the BM25 of those that share a word."""
-        found = self.index.similarities(asked.whole)
+        found = self.index.similarities(asked)
         bm25 = self.index.words(question)
         chances = {
             identity: sum(row.values()) for identity, row in self._fusion.parts(found, bm25).items()
@@ -230,7 +230,7 @@ class Matcher:
                 score,
                 self._fit(score, entries[identity]),
                 counted[identity],
-                tuple(_telling(self.index.hits(identity, asked.whole))[:PASSAGES]),
+                tuple(_telling(self.index.hits(identity, asked))[:PASSAGES]),
             )
             for rank, (score, identity) in enumerate(best, 1)
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LEAST, MOST = 12, 40
 
 WHOLE, BODY, QUESTION, LABEL = "whole", "body", "question", "label"
+#: What is read by itself, as a question is, and not as part of the story.
+ALONE = (QUESTION, LABEL)
 _WORD = re.compile(r"\S+")
 _END = re.compile(r"(?<=[.!?])[\"'\u201d\u2019)\]]*\s+|\n+")
 

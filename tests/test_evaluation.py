@@ -136,7 +136,7 @@ def test_what_is_left_out_is_as_if_it_had_never_been_listed(make_bank: BankMaker
     index.update()
     never.update()
     question = "who missed a ZEBRA"
-    query = encoder.questions([question])[0]
+    query = encoder.ask(question)
 
     def known(of: Index) -> tuple[dict[str, object], dict[str, object]]:
         slugs, words = of.slugs(), of.words(question)

@@ -48,13 +48,12 @@ def update(root: Path, encoder: ToyEncoder | None = None) -> tuple[IndexStats, T
 
 def state(index: Index) -> object:
     """All that can be asked, for comparison."""
-    query = ToyEncoder().questions(["red pears in a pie"])[0]
+    query = ToyEncoder().ask("red pears in a pie")
     slugs = index.slugs()
     near = {slugs[identity]: each for identity, each in index.similarities(query).items()}
     words = {slugs[identity]: each for identity, each in index.words("red pears pie").items()}
     hits = {slug: index.hits(identity, query) for identity, slug in slugs.items()}
-    asked = ToyEncoder().ask("red pears in a pie").tokens
-    tokens = {slugs[each]: near for each, near in index.tokens(sorted(slugs), asked).items()}
+    tokens = {slugs[each]: near for each, near in index.tokens(sorted(slugs), query.tokens).items()}
     entries = {entry.slug: entry for entry in index.entries().values()}
     assert near.keys() == tokens.keys()
     return near, tokens, words, hits, entries, index.problems
@@ -139,7 +138,7 @@ def test_vectors_of_two_encoders_never_mix(make_bank: BankMaker) -> None:
     stats, encoder, index = update(root, ToyEncoder("other"))
     assert stats == IndexStats(kept=3)
     assert len(encoder.embedded) == 3
-    assert len(index.similarities(encoder.questions(["pie"])[0])) == 3
+    assert len(index.similarities(encoder.ask("pie"))) == 3
     assert not update(root)[1].embedded, "the first encoder's vectors are still there"
 
 
@@ -152,11 +151,12 @@ def test_evidence_is_what_it_says(make_bank: BankMaker) -> None:
         }
     )
     _, encoder, index = update(root)
+    asked = encoder.ask("green pears")
     query, whole, task, result = encoder.questions(
         ["green pears", "a Pie. Pears.", "Pie.", "Pears."]
     )
     slugs = index.slugs()
-    found = {slugs[identity]: each for identity, each in index.similarities(query).items()}
+    found = {slugs[identity]: each for identity, each in index.similarities(asked).items()}
     near = [task @ query, result @ query]
     soft = math.log(sum(math.exp(SHARPNESS * each) for each in near)) / SHARPNESS
     soft -= math.log(2) / SHARPNESS / 2
@@ -167,7 +167,7 @@ def test_evidence_is_what_it_says(make_bank: BankMaker) -> None:
     assert found["a"].labels == pytest.approx(0.5 - FAR, abs=3e-3), "a label is read as words"
     assert found["b"].labels == pytest.approx(0.5**0.5 - FAR, abs=3e-3)
     identities = {slug: identity for identity, slug in slugs.items()}
-    assert [hit.section for hit in index.hits(identities["a"], query)] == [
+    assert [hit.section for hit in index.hits(identities["a"], asked)] == [
         *("Questions", "Result", "Labels"),
         *("Task", "Labels"),
     ]
@@ -187,7 +187,7 @@ def test_every_token_of_a_question_looks_for_its_nearest(make_bank: BankMaker) -
 def test_a_title_alone_is_its_own_best(make_bank: BankMaker) -> None:
     root = make_bank({"a.md": "---\ntitle: Green pears\n---\n"})
     _, encoder, index = update(root)
-    (evidence,) = index.similarities(encoder.questions(["green pears"])[0]).values()
+    (evidence,) = index.similarities(encoder.ask("green pears")).values()
     assert evidence.whole == evidence.best > 0.9
     assert (evidence.asked, evidence.labels) == (0, None)
 
@@ -407,7 +407,7 @@ def test_killed_at_any_moment_the_next_one_completes(make_bank: BankMaker) -> No
         process.send_signal(signal.SIGKILL)
         process.communicate()
     _, _, index = update(root)
-    assert len(index.similarities(ToyEncoder().questions(["thing"])[0])) == 150
+    assert len(index.similarities(ToyEncoder().ask("thing"))) == 150
     assert not index.notices
     assert state(index) == fresh_state(root)
 

@@ -38,7 +38,8 @@ class ToyEncoder:
 
     def ask(self, question: str) -> Asked:
         tokens = self._tokens(question)
-        return Asked(self.questions([question])[0], tokens / np.float32(len(tokens)))
+        whole = self._vector(question)
+        return Asked(whole, whole, tokens / np.float32(len(tokens)))
 
     def _tokens(self, text: str) -> NDArray[np.float32]:
         return self.questions(re.findall(r"\w+", text) or [""])

@@ -5,8 +5,8 @@
 
 The ONNX graph takes token ids and gives token vectors, which the package pools over a question, a
 story or a passage; and, where train.py left a head for late interaction beside the model, the small
-vector and the weight of each token. Three choices keep the small file
-faithful:
+vector and the weight of each token. The vectors of the probe questions are kept beside it. Three
+choices keep the small file faithful:
 
 - int8 weights with one scale per output channel; activations are quantised on the fly;
 - 7 of the 8 bits: without VNNI instructions, x86 adds 8-bit products in 16 bits and would
@@ -38,13 +38,18 @@ from reader import HEAD, TokenHead
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
+from storybank.encoders import probes
+from storybank.encoders.onnx import PROBES, OnnxEncoder
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from transformers import PreTrainedModel
 
 OPSET = 20  # the first with Gelu as one operator
 MIN_COSINE_FLOAT = 0.9999
 MIN_COSINE_INT8 = 0.98
-PROBES = [
+SAMPLES = [
     "Tell me about a time you used data to adapt your strategy.",
     "bad estimate owned up",
     "Result: He called off the order on 3 November; bins went to 6.8 per cent by January.",
@@ -180,10 +185,10 @@ def write_tokenizer(model: SentenceTransformer, path: Path) -> None:
 
 
 def cosines(graph: Path, model: SentenceTransformer) -> np.ndarray:
-    """Cosine between the graph's and sentence-transformers' own vectors, one per probe text."""
+    """Cosine between the graph's and sentence-transformers' own vectors, one per sample."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     result = []
-    for text, expected in zip(PROBES, model.encode(PROBES), strict=True):
+    for text, expected in zip(SAMPLES, model.encode(SAMPLES), strict=True):
         batch = model.tokenizer([text], truncation=True, max_length=model.max_seq_length)
         inputs = {key: np.array(batch[key]) for key in ("input_ids", "attention_mask")}
         pooled = session.run(None, inputs)[0][0].mean(0)
@@ -206,6 +211,9 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="the model it was trained from")
     parser.add_argument("--licence", required=True, help="of the base, as an SPDX name")
     parser.add_argument("--max-tokens", type=int, default=384, help="that a story is read in")
+    parser.add_argument(
+        "--probes", nargs="*", type=Path, default=[], help="pools of questions, as JSON Lines"
+    )
     arguments = parser.parse_args()
 
     model = SentenceTransformer(
@@ -229,11 +237,26 @@ def main() -> None:
         "dimension": model.get_embedding_dimension(),
         "max_tokens": arguments.max_tokens,
         "token_size": head.project.out_features if head else 0,
-        "sha256": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (graph, tokenizer)
-        },
     }
-    (arguments.target / "model.json").write_text(json.dumps(facts, indent=2) + "\n")
+    write_facts(arguments.target, facts, (graph, tokenizer))
+    if arguments.probes:
+        questions = read_probes(arguments.probes)
+        path = arguments.target / PROBES
+        probes.save(str(path), OnnxEncoder(str(arguments.target)).questions(questions))
+        write_facts(arguments.target, facts, (graph, tokenizer, path))
+
+
+def read_probes(pools: Sequence[Path]) -> list[str]:
+    """All questions of the pools, each once."""
+    lines = (line for path in pools for line in path.read_text(encoding="utf-8").splitlines())
+    return list(dict.fromkeys(json.loads(line)["question"] for line in lines))
+
+
+def write_facts(folder: Path, facts: Mapping[str, object], files: Sequence[Path]) -> None:
+    """Write model.json, with the digests of the other files."""
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    text = json.dumps({**facts, "sha256": digests}, indent=2) + "\n"
+    (folder / "model.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -165,9 +165,7 @@ def main() -> None:
 
     # The labels, with all that fixed.
     near = [each.of(*MEANING) @ meaning for each in tagged]
-    both = [
-        np.column_stack([at, each.of("labels")]) for at, each in zip(near, tagged, strict=True)
-    ]
+    both = [np.column_stack([at, each.of("labels")]) for at, each in zip(near, tagged, strict=True)]
     of_meaning, of_labels = fit_ranking(both, [np.zeros(1)] * len(tagged), tagged)
     labels = of_labels / of_meaning
     known = np.concatenate(

@@ -34,12 +34,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as it was read: a unit vector `whole` [dimension], and `tokens` [t, size].
+    """A question as it was read.
 
-    The length of a token's vector is the token's weight; all weights sum to 1.
+    `whole` is its unit vector [dimension], to be compared with other questions and with labels;
+    `meant` the one to be compared with stories, which may know more (see probes.py). `tokens` are
+    [t, size]: the length of a token's vector is its weight, and all weights sum to 1.
     """
 
     whole: NDArray[float32]
+    meant: NDArray[float32]
     tokens: NDArray[float32]
 
 

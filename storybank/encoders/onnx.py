@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, cast
 
-from storybank.encoders import Asked, Told
+from storybank.encoders import Asked, Told, probes
 from storybank.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BUNDLED = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "model")
 _FACTS, _GRAPH, _TOKENIZER = "model.json", "model.onnx", "tokenizer.json"
+PROBES = "probes.npy"  # a model may do without
 
 
 class OnnxEncoder:
@@ -90,14 +91,15 @@ class OnnxEncoder:
 
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for row, text in enumerate(texts):
-            vectors[row] = self.ask(text).whole
+            vectors[row] = _unit(self._run(self._framed(text))[0].mean(0))
         return vectors
 
     def ask(self, question: str) -> Asked:
         """Read the question that is to be answered."""
-        ids = self._ids(question)[: self._max_tokens - 2]
-        hidden, tokens, weights = self._run([self._first, *ids, self._last])
-        return Asked(_unit(hidden.mean(0)), tokens * (weights / weights.sum())[:, None])
+        hidden, tokens, weights = self._run(self._framed(question))
+        whole = _unit(hidden.mean(0))
+        meant = probes.pull(whole, self._probes)
+        return Asked(whole, meant, tokens * (weights / weights.sum())[:, None])
 
     def _story(self, texts: Sequence[str]) -> Told:
         import numpy as np
@@ -119,6 +121,10 @@ class OnnxEncoder:
                 vectors[row] = (hidden[at : at + len(passage)] if passage else hidden).sum(0)
                 at += len(passage)
         return Told(_unit(vectors), np.concatenate(small))
+
+    def _framed(self, text: str) -> list[int]:
+        ids = self._ids(text)[: self._max_tokens - 2]
+        return [self._first, *ids, self._last]
 
     def _ids(self, text: str) -> list[int]:
         tokenizer, _ = self._loaded()
@@ -160,8 +166,12 @@ class OnnxEncoder:
     def _load_tokenizer(self) -> None:
         for file, expected in self._sha256.items():
             self._check(file, expected)
+        import numpy as np
         from tokenizers import Tokenizer
 
+        self._probes = np.zeros((0, self.dimension), np.float32)
+        if PROBES in self._sha256:
+            self._probes = probes.load(os.path.join(self._folder, PROBES))
         self._tokenizer = Tokenizer.from_file(os.path.join(self._folder, _TOKENIZER))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()

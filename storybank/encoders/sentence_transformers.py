@@ -67,7 +67,8 @@ class SentenceTransformersEncoder:
         """Read the question that is to be answered. There are no tokens."""
         import numpy as np
 
-        return Asked(self.questions([question])[0], np.zeros((0, 0), np.float32))
+        whole = self.questions([question])[0]
+        return Asked(whole, whole, np.zeros((0, 0), np.float32))
 
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
         encode = self._model.encode_query if kind == "query" else self._model.encode_document

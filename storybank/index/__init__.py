@@ -18,7 +18,7 @@ from storybank.index.database import Database, ReadOnlyIndexError
 from storybank.index.terms import terms
 from storybank.index.update import IndexStats, Progress, Updater
 from storybank.index.vectors import best_of_each, cosines
-from storybank.passage import QUESTION
+from storybank.passage import ALONE, QUESTION
 from storybank.story import minutes
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from storybank.bank import Bank
-    from storybank.encoders import Encoder
+    from storybank.encoders import Asked, Encoder
     from storybank.problem import Problem
 
 _READ = 256  # stories whose vectors are in memory at once: few, so that they stay in the cache
@@ -165,8 +165,8 @@ class Index:
         with self._database.guard():
             return {row[0]: _entry(*row[1:]) for row in rows if row}
 
-    def similarities(self, query: NDArray[np.float32]) -> dict[int, Evidence]:
-        """How near every story is to a question's vector [dimension].
+    def similarities(self, asked: Asked) -> dict[int, Evidence]:
+        """How near every story is to a question.
 
         A story that is all title has no body: then the whole stands for its best.
         """
@@ -180,9 +180,8 @@ class Index:
                 (self._encoder.key,),
             )
             while chunk := cursor.fetchmany(_READ):
-                found = cosines(
-                    b"".join(row[3] for row in chunk), b"".join(row[4] for row in chunk), query
-                )
+                rows, scales = (b"".join(row[at] for row in chunk) for at in (3, 4))
+                found = cosines(rows, scales, asked.meant)
                 counts = np.array([len(row[4]) // _SCALE_BYTES for row in chunk])
                 bodies = np.array([row[1] for row in chunk])
                 questions = bodies + np.array([row[2] for row in chunk])
@@ -191,6 +190,7 @@ class Index:
                 in_body = (at > 0) & (at <= np.repeat(bodies, counts))
                 is_label = at > np.repeat(questions, counts)
                 is_question = (at > 0) & ~in_body & ~is_label
+                own = cosines(rows, scales, asked.whole, is_label | is_question)
                 whole = found[starts]
                 heights = np.where(in_body, np.exp(SHARPNESS * found), 0.0)
                 best = np.log(np.maximum(np.add.reduceat(heights, starts), 1e-9)) / SHARPNESS
@@ -200,10 +200,10 @@ class Index:
                     [
                         whole,
                         np.where(bodies > 0, best, whole),
-                        np.maximum.reduceat(np.where(is_question, found, 0.0), starts),
+                        np.maximum.reduceat(np.where(is_question, own, 0.0), starts),
                         np.where(
                             np.add.reduceat(is_label, starts) > 0,
-                            np.add.reduceat(np.where(is_label, found - FAR, 0.0).clip(0), starts),
+                            np.add.reduceat(np.where(is_label, own - FAR, 0.0).clip(0), starts),
                             np.nan,
                         ),
                     ]
@@ -212,16 +212,16 @@ class Index:
             return {}
         columns = [np.concatenate(column).tolist() for column in zip(*parts, strict=True)]
         columns[3] = [None if labels != labels else labels for labels in columns[3]]  # noqa: PLR0124  # NaN
-        rows = (Evidence(*row) for row in zip(*columns, strict=True))
-        known = dict(zip(identities, rows, strict=True))
+        evidence = (Evidence(*row) for row in zip(*columns, strict=True))
+        known = dict(zip(identities, evidence, strict=True))
         for identity in self._left_out.keys() & known.keys():
             listed = self._left_out[identity]
-            asked = [
+            others = [
                 hit.cosine
-                for hit in self.hits(identity, query)
+                for hit in self.hits(identity, asked)
                 if hit.role == QUESTION and hit.text in listed
             ]
-            known[identity] = replace(known[identity], asked=max([0.0, *asked]))
+            known[identity] = replace(known[identity], asked=max([0.0, *others]))
         return known
 
     def tokens(self, identities: Sequence[int], asked: NDArray[np.float32]) -> dict[int, float]:
@@ -305,8 +305,10 @@ class Index:
             labels = " ".join((*entry.values, *entry.tags, *left_out[identity]))
             execute("UPDATE temp.untold SET labels = ? WHERE rowid = ?", (labels, identity))
 
-    def hits(self, identity: int, query: NDArray[np.float32]) -> list[Hit]:
+    def hits(self, identity: int, asked: Asked) -> list[Hit]:
         """A story's passages, best first; the whole is not among them unless there is no other."""
+        import numpy as np
+
         passages = self._database.rows(
             "SELECT role, section, text FROM passages WHERE file = ? ORDER BY position", (identity,)
         )
@@ -315,8 +317,12 @@ class Index:
             (identity, self._encoder.key),
         )
         with self._database.guard():
-            near = cosines(rows, scales, query).tolist()
             _check_texts(*(text for passage in passages for text in passage))
+            near = np.where(
+                [role in ALONE for role, *_ in passages],
+                cosines(rows, scales, asked.whole),
+                cosines(rows, scales, asked.meant),
+            ).tolist()
             found = [
                 Hit(role, section, text, cosine)
                 for (role, section, text), cosine in zip(passages, near, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storybank.index.vectors import pack
-from storybank.passage import BODY, LABEL, QUESTION, cut
+from storybank.passage import ALONE, BODY, QUESTION, cut
 from storybank.problem import Problem
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Called with the number of stories embedded so far, and in all.
 Progress = Callable[[int, int], None]
-
-_ALONE = (QUESTION, LABEL)  # passages that are read by themselves, as a question is
 
 #: Counts of the body's passages and of the questions; rows and scales of passages, of tokens.
 _Vectors = tuple[int, int, bytes, bytes, bytes, bytes]
@@ -206,7 +204,7 @@ class Updater:
             return
         import numpy as np
 
-        told = [sum(role not in _ALONE for role, _ in passages) for passages in stories]
+        told = [sum(role not in ALONE for role, _ in passages) for passages in stories]
         read = self._encoder.stories(
             [[text for _, text in passages[:n]] for passages, n in zip(stories, told, strict=True)]
         )

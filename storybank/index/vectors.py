@@ -42,14 +42,24 @@ def best_of_each(
     return found
 
 
-def cosines(rows: bytes, scales: bytes, query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A cosine for each row [n]. Raises ValueError where the bytes are no vectors."""
+def cosines(
+    rows: bytes,
+    scales: bytes,
+    query: NDArray[np.float32],
+    where: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """A cosine for each row [n]; 0 but `where` it is wanted, if that is given [n].
+
+    Raises ValueError where the bytes are no vectors.
+    """
     import numpy as np
 
     stored = np.frombuffer(rows, np.int8).reshape(-1, len(query))
+    factors = np.frombuffer(scales, np.float32)
+    found = np.zeros(len(stored), np.float32)
+    chosen = slice(None) if where is None else where
     with np.errstate(all="ignore"):
-        found: NDArray[np.float32] = stored.astype(np.float32) @ query
-        found = found * np.frombuffer(scales, np.float32)
+        found[chosen] = (stored[chosen].astype(np.float32) @ query) * factors[chosen]
     _check(found)
     return found
 
