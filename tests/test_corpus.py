@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 TRAINING = ROOT / "training"
+
+
+POOLS = sorted((TRAINING / "questions").glob("*.jsonl"))
+
+
+def pool(path: Path, part: str = "") -> list[dict[str, Any]]:
+    """The rows of a pool; none if it is of another part."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.stem.startswith(part) else []
+    return [json.loads(line) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,9 @@ def test_training_sees_no_question_of_the_other_parts(corpus: ModuleType) -> Non
     held_out = {corpus.said(q) for b in banks if b.split != "train" for q in b.questions}
     asked = {corpus.said(q) for b in banks if b.split == "train" for q in b.questions}
     assert not asked & held_out
+    probes = {corpus.said(row["question"]) for path in POOLS for row in pool(path, "train")}
+    assert probes
+    assert not probes & held_out
     for story in corpus.without_held_out(corpus.stories(), banks).values():
         assert not {corpus.said(q) for q in (*story.fits, *story.misfits, *story.typed)} & held_out
 
@@ -54,7 +66,6 @@ def test_training_sees_no_question_of_the_other_parts(corpus: ModuleType) -> Non
 )
 def test_pools_name_behaviours_that_there_are(path: Path) -> None:
     behaviours = json.loads((TRAINING / "behaviours.json").read_text(encoding="utf-8"))
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in pool(path):
         assert row["question"].strip()
         assert set(row["codes"]) <= behaviours.keys(), row
