@@ -9,7 +9,8 @@ import sys
 def run() -> None:
     """Run the command line; Ctrl-C ends it at once.
 
-    Nothing has to be tidied up then, as every write is one transaction or one rename; and a
+    Nothing has to be tidied up then: the index is written in transactions, and no file of the user
+    is rewritten. A
     KeyboardInterrupt that lands in a callback of the interpreter would print a traceback and be
     lost.
     """

@@ -1,6 +1,7 @@
-"""One calibrated score out of several signals: a logistic regression with weights in fusion.json.
+"""One calibrated score out of several signals: log-odds that add up, with weights in fusion.json.
 
-The weights are learned by training/fuse.py on the development part of the corpus.
+The weights are learned by training/fuse.py on the development part of the corpus, but for two that
+it explains.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class Fusion:
     def probability(self, parts: Mapping[str, float]) -> float:
         """Probability of a good answer (grade 2 or 3), to four places: as it is shown."""
         return round(1 / (1 + math.exp(-(self.bias + sum(parts.values())))), 4)
+
+    def words(self, parts: Mapping[str, float]) -> float:
+        """How many words are shared, 0..1: all that counts where the model cannot read."""
+        return round(parts["words"] / self.weights["words"], 4)
 
     def fit(self, probability: float) -> str:
         """One of `FITS`."""

@@ -43,8 +43,9 @@ class Match:
     """A story with its place in the ranking and the reasons.
 
     `score` is the probability, 0..1, that the story is a good answer; `parts` is what each signal
-    added to its log-odds. `fit` is None with an encoder that the fusion was not calibrated for.
-    `passages` are the best first.
+    added to its log-odds. `fit` is None with an encoder that the fusion was not calibrated for, and
+    where the question or the story is in a language that the model cannot read; the score of a
+    question that it cannot read is but the share of words. `passages` are the best first.
     """
 
     rank: int
@@ -156,9 +157,11 @@ class Matcher:
         left_out = tuple(each for each in ranked if each.story.slug in told)
         kept = [each for each in ranked if each.story.slug not in told][:limit]
         matches = tuple(replace(each, rank=rank) for rank, each in enumerate(kept, 1))
-        foreign = is_foreign(question) or _may_hide_a_story(matches)
-        if foreign:
-            matches = tuple(replace(each, fit=None) for each in matches)
+        foreign = self._is_foreign(question) or _may_hide_a_story(matches)
+        matches = tuple(
+            replace(each, fit=None) if foreign or _is_foreign_story(each) else each
+            for each in matches
+        )
         return Ranking(
             question,
             matches,
@@ -168,6 +171,10 @@ class Matcher:
             tuple(_remarks(question, matches, is_foreign=foreign)),
             left_out,
         )
+
+    def _is_foreign(self, question: str) -> bool:
+        """Whether the model that ships cannot read it; of others nothing is known."""
+        return self._is_calibrated and is_foreign(question)
 
     def _fit(self, score: float, story: Entry) -> str | None:
         if not self._is_calibrated:
@@ -187,12 +194,19 @@ class Matcher:
             "of this bank", "another storybank is making it anew; try again"
         )
 
-    def evidence(self, question: str, asked: Asked) -> tuple[dict[int, Evidence], dict[int, float]]:
-        """How near the question is to each story, and the BM25 of those that share a word."""
+    def evidence(
+        self, question: str, asked: Asked, among: Collection[int] | None = None
+    ) -> tuple[dict[int, Evidence], dict[int, float]]:
+        """How near the question is to each story, and the BM25 of those that share a word.
+
+        Only the nearest `among` these, or of all, are looked at closely.
+        """
         found = self.index.similarities(asked)
         bm25 = self.index.words(question)
         chances = {
-            identity: sum(row.values()) for identity, row in self._fusion.parts(found, bm25).items()
+            identity: sum(row.values())
+            for identity, row in self._fusion.parts(found, bm25).items()
+            if among is None or identity in among
         }
         best = sorted(chances, key=lambda identity: -chances[identity])[:_CLOSELY]
         for identity, tokens in self.index.tokens(best, asked.tokens).items():
@@ -211,34 +225,30 @@ class Matcher:
             if not chosen:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
-        parts = self._fusion.parts(*self.evidence(question, asked))
-        if is_foreign(question):
-            counted = {identity: _in_any_language(row) for identity, row in parts.items()}
-        else:
-            counted = parts
-        scored = [
-            (self._fusion.probability(counted[identity]), identity)
-            for identity in slugs.keys() & parts.keys()
-        ]
-        scored.sort(key=lambda each: (-each[0], -sum(parts[each[1]].values()), slugs[each[1]]))
-        best = scored[:limit]
-        entries = self.index.entries(identity for _, identity in best)
+        parts = self._fusion.parts(*self.evidence(question, asked, slugs))
+        chances = {each: self._fusion.probability(parts[each]) for each in slugs.keys() & parts}
+        # What the model makes of a question that it cannot read only parts equals.
+        scores = chances
+        if self._is_foreign(question):
+            scores = {each: self._fusion.words(parts[each]) for each in chances}
+        order = sorted(scores, key=lambda each: (-scores[each], -chances[each], slugs[each]))
+        best = order[:limit]
+        entries = self.index.entries(best)
         return tuple(
             Match(
                 rank,
                 entries[identity],
-                score,
-                self._fit(score, entries[identity]),
-                counted[identity],
+                scores[identity],
+                self._fit(scores[identity], entries[identity]),
+                parts[identity],
                 tuple(_telling(self.index.hits(identity, asked))[:PASSAGES]),
             )
-            for rank, (score, identity) in enumerate(best, 1)
+            for rank, identity in enumerate(best, 1)
         )
 
 
-def _in_any_language(parts: Mapping[str, float]) -> dict[str, float]:
-    """The parts of a score that need no understanding."""
-    return {name: part if name in ("words", "asked") else 0.0 for name, part in parts.items()}
+def _is_foreign_story(match: Match) -> bool:
+    return any(is_foreign(hit.text) for hit in match.passages)
 
 
 def _may_hide_a_story(matches: Sequence[Match]) -> bool:
@@ -247,7 +257,7 @@ def _may_hide_a_story(matches: Sequence[Match]) -> bool:
     A good fit of a story that it can read is none the worse for them.
     """
     looked_at = matches[:1] if matches and matches[0].fit in FITS[:2] else matches[:3]
-    return any(is_foreign(hit.text) for each in looked_at for hit in each.passages)
+    return any(map(_is_foreign_story, looked_at))
 
 
 def _remarks(question: str, matches: Sequence[Match], *, is_foreign: bool) -> Iterator[str]:

@@ -36,12 +36,16 @@ class Passage:
 
 
 def cut(story: Story) -> list[Passage]:
-    """The whole, then the windows of its sections in order, then its questions and labels."""
+    """The whole, then the windows of its sections in order, then its questions and labels.
+
+    A story of which no word is told answers no question yet, whatever it lists.
+    """
     passages = [Passage(WHOLE, "Story", story.title)]
     for section in story.sections:
         plain = section.plain
         passages.extend(Passage(BODY, section.label, plain[a:b]) for a, b in spans(plain))
-    passages.extend(Passage(QUESTION, "Questions", question) for question in story.questions)
+    questions = story.questions if story.words else ()
+    passages.extend(Passage(QUESTION, "Questions", question) for question in questions)
     labels = dict.fromkeys(map(readable, (*story.values, *story.tags)))
     passages.extend(Passage(LABEL, "Labels", label) for label in labels)
     return passages

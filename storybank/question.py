@@ -1,4 +1,4 @@
-"""What kind of question is asked, as far as a few rules can tell; only remarks depend on it."""
+"""What kind of question is asked, as far as a few rules can tell."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _write_new(path: str, text: str) -> bool:
             try:
                 file.write(text)
                 file.flush()
-            except OSError:  # half a file would count as a story
+            except (OSError, UnicodeError):  # half a file would count as a story
                 os.remove(path)
                 raise
     except FileExistsError:

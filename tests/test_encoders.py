@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storybank.encoders import Encoder, load
+from storybank.encoders import Encoder, load, probes
 from storybank.encoders.onnx import BUNDLED, OnnxEncoder
 from storybank.errors import ModelError, UnknownEncoderError
 from tests.conftest import ROOT
@@ -85,6 +85,22 @@ def test_long_texts_are_read_in_parts_not_refused(bundled: Encoder) -> None:
     assert np.linalg.norm(long.passages, axis=1) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_question_is_pulled_towards_the_probes_that_are_near() -> None:
+    right, up, left = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+    assert (probes.pull(right, np.zeros((0, 2), np.float32)) == right).all()
+    pulled = probes.pull(right, np.array([up, left]))
+    assert np.linalg.norm(pulled) == pytest.approx(1, abs=1e-6)
+    assert pulled @ up > pulled @ right > 0, "by far the nearer one, and by more than itself"
+    many = np.array([up] * 40 + [left] * 40)
+    assert probes.pull(right, many) == pytest.approx(pulled, abs=1e-6)
+
+
+def test_the_model_that_ships_knows_questions(bundled: Encoder) -> None:
+    asked = bundled.ask("a time you were wrong")
+    assert 0.3 < asked.meant @ asked.whole < 0.999
+    assert asked.meant.dtype == asked.whole.dtype == np.float32
+
+
 def damaged_copy(folder: Path, file: str) -> str:
     shutil.copytree(BUNDLED, folder / "model")
     path = folder / "model" / file
@@ -94,7 +110,7 @@ def damaged_copy(folder: Path, file: str) -> str:
     return str(folder / "model")
 
 
-@pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json", "probes.npy"])
 def test_a_flipped_bit_is_noticed(tmp_path: Path, file: str) -> None:
     encoder = OnnxEncoder(damaged_copy(tmp_path, file))
     with pytest.raises(ModelError, match=f"{file} is damaged.*export it again"):
@@ -126,5 +142,6 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 
 
 def test_the_model_stays_small() -> None:
-    size = sum(path.stat().st_size for path in Path(BUNDLED).iterdir())
-    assert size < 25e6
+    sizes = {path.name: path.stat().st_size for path in Path(BUNDLED).iterdir()}
+    assert sizes["model.onnx"] + sizes["tokenizer.json"] < 25e6
+    assert sizes["probes.npy"] < 5e6

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from storybank.bank import Bank
-from storybank.encoders import load
+from storybank.encoders import load, probes
 from storybank.encoders.onnx import OnnxEncoder
 from storybank.match import Matcher
 from storybank.passage import cut
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from tests.conftest import BankMaker
+
+
+def export(source: Path, folder: Path, *options: str) -> OnnxEncoder:
+    """The model that training/export.py makes."""
+    command = [sys.executable, str(ROOT / "training" / "export.py"), str(source), str(folder)]
+    command += ["--name", "stock", "--base", "stock", "--licence", "Apache-2.0", *options]
+    subprocess.run(command, check=True, capture_output=True)
+    return OnnxEncoder(str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +54,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
-    folder = tmp_path_factory.mktemp("exported")
-    command = [sys.executable, str(ROOT / "training" / "export.py"), str(source), str(folder)]
-    command += ["--name", "stock", "--base", "stock", "--licence", "Apache-2.0"]
-    subprocess.run(command, check=True, capture_output=True)
-    return OnnxEncoder(str(folder))
+    return export(source, tmp_path_factory.mktemp("exported"))
 
 
 class Original(OnnxEncoder):
@@ -108,6 +114,33 @@ def test_parity_of_whole_stories(exported: OnnxEncoder, original: Original) -> N
     cosines = np.concatenate([(ours * theirs).sum(axis=1) for ours, theirs in both])
     assert cosines.mean() > 0.985
     assert cosines.min() > 0.94
+
+
+def test_a_model_without_a_head_or_probes_will_do(
+    exported: OnnxEncoder, source: Path, make_bank: BankMaker, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(source, bare)
+    (bare / "token_head.safetensors").unlink()
+    encoder = export(bare, tmp_path / "model")
+    asked = encoder.ask("a time you were wrong")
+    assert asked.tokens.size == 0
+    assert (asked.meant == asked.whole).all()
+    ranking = Matcher(Bank.open(make_bank({"a.md": "I was wrong."})), encoder).match("wrong")
+    assert ranking.matches[0].parts["tokens"] == 0
+    cosine = exported.ask("a time you were wrong").whole @ asked.whole
+    assert cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_probes_are_the_questions_of_the_pools(source: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.jsonl"
+    questions = ["a time you were wrong", "a time you were late", "a time you were wrong"]
+    pool.write_text("".join(f'{{"question": "{each}"}}\n' for each in questions))
+    encoder = export(source, tmp_path / "model", "--probes", str(pool))
+    kept = probes.load(str(tmp_path / "model" / "probes.npy"))
+    assert kept == pytest.approx(encoder.questions(questions[:2]), abs=1e-3)
+    asked = encoder.ask("when were you late?")
+    assert asked.meant @ kept[1] > asked.whole @ kept[1]
 
 
 def test_parity_of_tokens(exported: OnnxEncoder, original: Original, questions: list[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from storybank.bank import Bank
+from storybank.encoders import Asked
 from storybank.errors import StorybankError
 from storybank.index import FAR, SHARPNESS, Index
 from storybank.index.database import FILE, FOLDER
@@ -182,6 +183,18 @@ def test_every_token_of_a_question_looks_for_its_nearest(make_bank: BankMaker) -
     assert index.tokens([], encoder.ask("red").tokens) == {}
     nothing = np.zeros((0, 0), np.float32)
     assert index.tokens(sorted(index.slugs()), nothing) == {}, "an encoder without tokens"
+
+
+def test_stories_are_near_what_is_meant_and_labels_near_what_is_asked(make_bank: BankMaker) -> None:
+    root = make_bank({"a.md": "---\nquestions: [red]\ntags: [red]\n---\nBlue."})
+    _, encoder, index = update(root)
+    red, blue = encoder.questions(["red", "blue"])
+    asked = Asked(whole=red, meant=blue, tokens=np.zeros((0, 0), np.float32))
+    ((identity, found),) = index.similarities(asked).items()
+    assert found.best > 0.9
+    assert found.asked == pytest.approx(1.0, abs=3e-3)
+    assert found.labels == pytest.approx(1 - FAR, abs=3e-3)
+    assert [round(hit.cosine, 1) for hit in index.hits(identity, asked)] == [1.0, 1.0, 1.0]
 
 
 def test_a_title_alone_is_its_own_best(make_bank: BankMaker) -> None:

@@ -272,9 +272,11 @@ def test_a_foreign_question_is_ranked_by_words(make_bank: BankMaker) -> None:
     stories |= {f"{each}.md": "Nebel." for each in "defgh"}
     ranking = calibrated(make_bank, stories).match("wie wir mit dem Chef die Kisten gezählt haben")
     assert [each.story.slug for each in ranking.matches[:2]] == ["b", "a"]
-    assert {name for each in ranking.matches for name, part in each.parts.items() if part} == {
-        "words"
-    }
+    assert [each.score > 0 for each in ranking.matches[:3]] == [True, True, False]
+    multilingual = matcher(make_bank, stories).match(
+        "wie wir mit dem Chef die Kisten gezählt haben"
+    )
+    assert multilingual.remarks == (), "of another encoder it is not known"
 
 
 def test_a_good_fit_stands_beside_a_story_in_another_language(make_bank: BankMaker) -> None:
@@ -284,8 +286,31 @@ def test_a_good_fit_stands_beside_a_story_in_another_language(make_bank: BankMak
         make_bank,
         {"a.md": f"---\nquestions: [a time you counted]\n---\n{english}", "b.md": german},
     )
-    assert ready.match("a time you counted").verdict == "strong"
+    ranking = ready.match("a time you counted")
+    assert ranking.verdict == "strong"
+    assert ranking.matches[1].fit is None, "that one it cannot read"
     assert ready.match("a time you fired somebody").verdict is None
+
+
+def test_those_that_are_chosen_are_looked_at_closely(make_bank: BankMaker) -> None:
+    stories = {f"x{n}.md": "Red pears and red pears." for n in range(130)}
+    stories |= {"a.md": "---\ncompany: Acme\n---\nBlue.", "b.md": "---\ncompany: Acme\n---\nRed."}
+    ready = matcher(make_bank, stories)
+    asked = ToyEncoder().ask("red pears")
+    everything, _ = ready.evidence("red pears", asked)
+    assert sum(each.tokens is not None for each in everything.values()) == 100
+    slugs = ready.index.slugs()
+    chosen = {identity for identity, slug in slugs.items() if slug in "ab"}
+    few, _ = ready.evidence("red pears", asked, chosen)
+    assert {slugs[each] for each in few if few[each].tokens is not None} == {"a", "b"}
+
+
+def test_a_story_that_is_not_told_answers_no_question(make_bank: BankMaker) -> None:
+    begun = "---\nquestions: [a time you counted]\n---\n## Action\n<!-- What YOU did. -->\n"
+    told = f"{begun}I did."
+    ranking = matcher(make_bank, {"a.md": begun, "b.md": told}).match("a time you counted")
+    assert [each.story.slug for each in ranking.matches] == ["b", "a"]
+    assert [each.parts["asked"] > 0 for each in ranking.matches] == [True, False]
 
 
 def test_a_question_for_no_story_is_told_so(make_bank: BankMaker) -> None:

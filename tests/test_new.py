@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shlex
 import subprocess
 import sys
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from tests.conftest import BankMaker, Runner
 
 QUESTION = 'When did "no" mean: not yet?'
+
+
+pty = pytest.importorskip("pty")
 
 
 def edit(bank: Path, editor: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,6 +79,23 @@ def test_an_empty_question(run: Runner, make_bank: BankMaker) -> None:
     result = run("new", "--for", " ", "--bank", make_bank({}))
     assert result.exit_code == 2
     assert "the question is empty" in result.stderr
+
+
+def test_letters_that_yaml_refuses(run: Runner, make_bank: BankMaker) -> None:
+    bank = make_bank({})
+    assert run("new", "a\x7f\x85 \udc80 queue", "--bank", bank).exit_code == 0
+    story, problems = Bank.open(bank).get("a-queue")
+    assert story.title == "a queue"
+    assert [each.code for each in problems] == ["SB021"]
+
+
+def test_ctrl_c_in_the_editor_is_the_editors(make_bank: BankMaker) -> None:
+    bank = make_bank({})
+    kill = (
+        "import os, signal; os.kill(os.getppid(), signal.SIGINT); open(f, 'a').write('I cut it.')"
+    )
+    result = edit(bank, kill, "Queue")
+    assert (result.returncode, result.stdout) == (0, f"made {bank}/stories/queue.md\n")
 
 
 def test_the_editor_is_opened(make_bank: BankMaker) -> None:

@@ -1,7 +1,8 @@
 """Turn a sentence-transformers model folder into the model that storybank ships.
 
-    python training/export.py MODEL_FOLDER storybank/model --name storybank-minilm-1 \\
-        --base sentence-transformers/all-MiniLM-L6-v2 --licence Apache-2.0
+    python training/export.py MODEL_FOLDER storybank/model --name storybank-minilm-2 \\
+        --base sentence-transformers/all-MiniLM-L6-v2 --licence Apache-2.0 \\
+        --probes training/questions/train*.jsonl
 
 The ONNX graph takes token ids and gives token vectors, which the package pools over a question, a
 story or a passage; and, where train.py left a head for late interaction beside the model, the small

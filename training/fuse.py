@@ -5,7 +5,7 @@
 BANKS is a folder of banks as benchmarks/quality.py reads it (training/write_banks.py makes it), as
 they are and, in the sub-folders whose names end in `-tagged`, with their owner's tags. First
 what needs no tags is fitted where there are no tags, then the labels' weight, with those fixed,
-where there are. Weights are learned by how well they rank; one factor for all, by how true the
+where there are. Weights are learned by how well they rank; one factor for them, by how true the
 probabilities are that come of it: the two differ, as most pairs are easy noes.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,8 +37,10 @@ ASKED = 40.0
 WORDS = 1.0
 #: What is learned first, where there are no labels.
 MEANING = ("story", "passage", "tokens")
-#: By grade 0 to 3, what a story's place is worth in learning how to rank: as in config.toml.
-GAINS = np.array([0.0, 0.15, 1.0, 3.0])
+#: By grade 0 to 3, what a story's place is worth in learning how to rank: as in training.
+GAINS = np.array(
+    tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))["gains"]
+)
 
 #: Of the first choices called strong, so many are to be good answers; of the questions without one
 #: so many are to be called stretch or none; of those with one no more are to be called none.
@@ -45,7 +48,7 @@ STRONG, NOES, FALSE_NOES = 0.88, 0.6, 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Judged:
     """One question: signals [n, s] of a bank's stories, and their grades [n]."""
 
     signals: np.ndarray
@@ -61,7 +64,7 @@ class Asked:
         return (self.grades >= GOOD).astype(float)
 
 
-def read(folder: Path) -> list[Asked]:
+def read(folder: Path) -> list[Judged]:
     """All questions of a bank."""
     encoder = load("onnx")
     judged = json.loads((folder / "judgments.json").read_text(encoding="utf-8"))
@@ -71,13 +74,11 @@ def read(folder: Path) -> list[Asked]:
     for question, grades in judged.items():
         rows = signals(*matcher.evidence(question, encoder.ask(question)))
         values = np.array([[row[name] for name in SIGNALS] for row in rows.values()])
-        found.append(Asked(values, np.array([grades.get(slugs[each], 0) for each in rows])))
+        found.append(Judged(values, np.array([grades.get(slugs[each], 0) for each in rows])))
     return found
 
 
-def fit_ranking(
-    columns: Sequence[np.ndarray], offsets: Sequence[np.ndarray], asked: Sequence[Asked]
-) -> np.ndarray:
+def fit_ranking(columns: Sequence[np.ndarray], asked: Sequence[Judged]) -> np.ndarray:
     """Weights of `columns` [n, w] of each question that rank best, by a listwise loss.
 
     The softmax over a bank's stories is to be near their gains (ListNet: Cao et al. 2007); a
@@ -89,7 +90,7 @@ def fit_ranking(
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         total, slope = 1e-3 * float(w @ w), 2e-3 * w
         for at in answered:
-            scores = columns[at] @ w + offsets[at]
+            scores = columns[at] @ w
             p = np.exp(scores - scores.max())
             p /= p.sum()
             target = gains[at] / gains[at].sum()
@@ -107,7 +108,7 @@ def fit_chance(x: np.ndarray, y: np.ndarray, offset: np.ndarray, ridge: float = 
     x = np.column_stack([x, np.ones(len(x))])
     w = np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-(x @ w + offset)))
+        p = chance(x @ w + offset)
         gradient = x.T @ (p - y) + ridge * w
         hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge * np.eye(len(w))
         w -= np.linalg.solve(hessian, gradient)
@@ -115,7 +116,7 @@ def fit_chance(x: np.ndarray, y: np.ndarray, offset: np.ndarray, ridge: float = 
 
 
 def first_choices(
-    asked: Sequence[Asked], p: np.ndarray
+    asked: Sequence[Judged], p: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of every question: the first story's probability, whether it is good, whether any is."""
     ends = np.cumsum([len(each.grades) for each in asked])
@@ -155,7 +156,7 @@ def main() -> None:
     tagged = [each for path in folders if path.name.endswith("-tagged") for each in read(path)]
 
     # How stories are ranked, on a scale of its own; then what that is as a chance.
-    meaning = fit_ranking([each.of(*MEANING) for each in bare], [np.zeros(1)] * len(bare), bare)
+    meaning = fit_ranking([each.of(*MEANING) for each in bare], bare)
     near = [each.of(*MEANING) @ meaning for each in bare]
     words = np.concatenate([each.of("words")[:, 0] for each in bare]) * WORDS
     bank = np.concatenate([each.of("bank")[:, 0] for each in bare])
@@ -166,7 +167,7 @@ def main() -> None:
     # The labels, with all that fixed.
     near = [each.of(*MEANING) @ meaning for each in tagged]
     both = [np.column_stack([at, each.of("labels")]) for at, each in zip(near, tagged, strict=True)]
-    of_meaning, of_labels = fit_ranking(both, [np.zeros(1)] * len(tagged), tagged)
+    of_meaning, of_labels = fit_ranking(both, tagged)
     labels = of_labels / of_meaning
     known = np.concatenate(
         [

@@ -9,7 +9,7 @@ Besides, every token of both has a small vector of its own, and a question's tok
 the nearest of the story's (late interaction: Khattab and Zaharia 2020, arXiv 2004.12832), here
 with a learned weight for each of the question's tokens.
 
-`storybank.index` and `storybank.fusion` compute the same from the stored vectors.
+`storybank.index` computes the same parts from the stored vectors, `storybank.fusion` weighs them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import click
@@ -31,21 +32,24 @@ def new(ctx: click.Context, title: tuple[str, ...], question: str | None, no_edi
     from storybank.scaffold import make_story
 
     bank = open_bank(ctx)
-    heading = " ".join(" ".join(title).split()) or None
-    asked = " ".join((question or "").split()) or None
+    heading, asked = (terminal.clean(text).strip() for text in (" ".join(title), question or ""))
     if question is not None and not asked:
         raise click.BadParameter("the question is empty.", ctx, param_hint="'--for'")
-    path = make_story(bank.folder, heading, asked)
+    path = make_story(bank.folder, heading or None, asked or None)
     if no_edit or not sys.stdin or not sys.stdin.isatty():
         click.echo(f"made {path}")
         return
     with open(path, "rb") as file:
         begun = file.read()
+    # Ctrl-C in the editor is the editor's; it resets this handler for itself when it starts.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         click.edit(filename=path)
     except click.ClickException as error:
         terminal.note(f"{error.format_message()}; the story is in {path}")
         ctx.exit(FAILURE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         with open(path, "rb") as file:
             told = file.read().strip()

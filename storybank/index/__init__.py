@@ -84,7 +84,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage of a story, its role and section, and its cosine to the question."""
+    """A passage of a story, its role and section, and its cosine to what the question means."""
 
     role: str
     section: str
@@ -233,10 +233,12 @@ class Index:
             for start in range(0, len(identities), _READ):
                 chunk = identities[start : start + _READ]
                 rows = self._database.rows(
-                    f"""SELECT file, rows, scales FROM tokens WHERE encoder = ?
+                    f"""SELECT file, rows, scales FROM tokens WHERE encoder = ? AND rows != x''
                         AND file IN ({", ".join("?" * len(chunk))})""",  # noqa: S608  # marks
                     (self._encoder.key, *chunk),
                 )
+                if not rows:
+                    continue
                 best = best_of_each(
                     b"".join(row[1] for row in rows),
                     b"".join(row[2] for row in rows),

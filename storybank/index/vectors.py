@@ -17,7 +17,7 @@ def pack(vectors: NDArray[np.float32]) -> tuple[bytes, bytes]:
     """Rows and scales of unit vectors [n, d]; a cosine changes by some .001."""
     import numpy as np
 
-    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
     rows = np.rint(vectors * (_LARGEST / np.maximum(largest, 1e-9))).astype(np.int8)
     lengths = np.linalg.norm(rows.astype(np.float32), axis=1)
     return rows.tobytes(), (1 / np.maximum(lengths, 1)).astype(np.float32).tobytes()
@@ -28,16 +28,17 @@ def best_of_each(
 ) -> NDArray[np.float32]:
     """MaxSim of each story [n], whose `counts` [n] token vectors are stored one after the other.
 
-    `asked` [t, size] are the question's tokens: the sum over them of the largest dot product.
-    Raises ValueError where the bytes are no vectors.
+    No count is 0. `asked` [t, size] are the question's tokens: the sum over them of the largest
+    dot product. Raises ValueError where the bytes are no vectors.
     """
     import numpy as np
 
     stored = np.frombuffer(rows, np.int8).reshape(-1, asked.shape[1])
-    near = stored.astype(np.float32) @ asked.T
-    near *= np.frombuffer(scales, np.float32)[:, None]
     starts = np.cumsum([0, *counts[:-1]])
-    found: NDArray[np.float32] = np.maximum.reduceat(near, starts, axis=0).sum(axis=1)
+    with np.errstate(all="ignore"):
+        near = stored.astype(np.float32) @ asked.T
+        near *= np.frombuffer(scales, np.float32)[:, None]
+        found: NDArray[np.float32] = np.maximum.reduceat(near, starts, axis=0).sum(axis=1)
     _check(found)
     return found
 
@@ -65,7 +66,7 @@ def cosines(
 
 
 def _check(found: NDArray[np.float32]) -> None:
-    """Raise ValueError for what is no cosine, and no NaN either."""
+    """Raise ValueError for what is no cosine, NaN among it."""
     if not (abs(found) < 1.5).all():  # noqa: PLR2004  # some more than 1: rows are rounded
         message = "a vector has not the length of 1"
         raise ValueError(message)
