@@ -24,8 +24,12 @@ ALIKE = 0.6
 
 #: The BM25 at which the words signal is half of its maximum.
 WORDS_HALF = 12.0
+#: And the same for a question that is a name or a topic, where one rare word may decide.
+TOPIC_HALF = 2.0
+#: What a story has against it that holds no word of such a name or topic.
+ABSENT = 0.3
 
-SIGNALS = ("story", "passage", "tokens", "words", "asked", "labels", "labelled", "bank")
+SIGNALS = ("story", "passage", "tokens", "words", "topic", "asked", "labels", "labelled", "bank")
 _FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fusion.json")
 
 
@@ -48,10 +52,10 @@ class Fusion:
             return cls(**json.load(file))
 
     def parts(
-        self, evidence: Mapping[int, Evidence], bm25: Mapping[int, float]
+        self, evidence: Mapping[int, Evidence], bm25: Mapping[int, float], familiar: float
     ) -> dict[int, dict[str, float]]:
         """For each story, what each signal adds to the log-odds of a good answer."""
-        found = signals(evidence, bm25)
+        found = signals(evidence, bm25, familiar)
         return {
             identity: {name: self.weights[name] * value for name, value in row.items()}
             for identity, row in found.items()
@@ -71,17 +75,18 @@ class Fusion:
 
 
 def signals(
-    evidence: Mapping[int, Evidence], bm25: Mapping[int, float]
+    evidence: Mapping[int, Evidence], bm25: Mapping[int, float], familiar: float
 ) -> dict[int, dict[str, float]]:
-    """The signals of every story for one question.
+    """The signals of every story for one question, which is `familiar` (see encoders.Asked).
 
     `story` and `passage`: cosine to the whole and to the best of it. `tokens`: MaxSim; a story that
     was not looked at so closely counts as the farthest of those that were. `words`: BM25,
-    saturated, as one rare name shall not drown the meaning, 0..1. `asked`: how far a question of
-    the story's own is beyond `ALIKE`. `labels`: how near its values and tags are; `labelled`:
-    whether it has any, as without them nothing is known, while to have only some that are far
-    speaks against it. `bank`: mean cosine of the bank's stories, the same for all: where every
-    story is near, being near says less.
+    saturated, as one rare name shall not drown the meaning, 0..1. `topic`: the same where there is
+    no meaning to drown, as the question is a name or a topic, less `ABSENT`. `asked`: how far a
+    question of the story's own is beyond `ALIKE`. `labels`: how near its values and tags are;
+    `labelled`: whether it has any, as without them nothing is known, while to have only some that
+    are far speaks against it. `bank`: mean cosine of the bank's stories, the same for all: where
+    every story is near, being near says less.
     """
     stories = max(len(evidence), 1)
     bank = sum(each.whole for each in evidence.values()) / stories
@@ -95,6 +100,7 @@ def signals(
             "passage": each.best,
             "tokens": farthest if each.tokens is None else each.tokens,
             "words": words / (words + WORDS_HALF),
+            "topic": (1 - familiar) * (words / (words + TOPIC_HALF) - ABSENT),
             "asked": max(each.asked - ALIKE, 0.0),
             "labels": each.labels or 0.0,
             "labelled": float(each.labels is not None),

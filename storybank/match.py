@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from storybank.index.update import Progress
     from storybank.problem import Problem
 
-_CLOSELY = 100  # stories, the best by all else, whose tokens are compared one by one
+_CLOSELY = 50  # stories, the best by all else, whose tokens are compared one by one
 _TRIES = 5  # while another process makes the index anew
 
 PASSAGES = 2  # shown of each story
@@ -205,7 +205,7 @@ class Matcher:
         bm25 = self.index.words(question)
         chances = {
             identity: sum(row.values())
-            for identity, row in self._fusion.parts(found, bm25).items()
+            for identity, row in self._fusion.parts(found, bm25, asked.familiar).items()
             if among is None or identity in among
         }
         best = sorted(chances, key=lambda identity: -chances[identity])[:_CLOSELY]
@@ -225,7 +225,7 @@ class Matcher:
             if not chosen:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
-        parts = self._fusion.parts(*self.evidence(question, asked, slugs))
+        parts = self._fusion.parts(*self.evidence(question, asked, slugs), asked.familiar)
         chances = {each: self._fusion.probability(parts[each]) for each in slugs.keys() & parts}
         # What the model makes of a question that it cannot read only parts equals.
         scores = chances

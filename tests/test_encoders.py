@@ -15,8 +15,8 @@ from storybank.errors import ModelError, UnknownEncoderError
 from tests.conftest import ROOT
 
 CANONICAL = {
-    "Tell me about a time you were wrong.": [0.0703, -0.0366, -0.0899, 0.0007],
-    "x": [-0.0491, 0.0007, -0.0444, -0.0944],
+    "Tell me about a time you were wrong.": [0.0759, -0.0607, -0.0312, -0.0325],
+    "x": [-0.008, -0.0503, 0.0006, -0.1059],
 }
 
 
@@ -87,18 +87,28 @@ def test_long_texts_are_read_in_parts_not_refused(bundled: Encoder) -> None:
 
 def test_a_question_is_pulled_towards_the_probes_that_are_near() -> None:
     right, up, left = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
-    assert (probes.pull(right, np.zeros((0, 2), np.float32)) == right).all()
-    pulled = probes.pull(right, np.array([up, left]))
-    assert np.linalg.norm(pulled) == pytest.approx(1, abs=1e-6)
-    assert pulled @ up > pulled @ right > 0, "by far the nearer one, and by more than itself"
-    many = np.array([up] * 40 + [left] * 40)
-    assert probes.pull(right, many) == pytest.approx(pulled, abs=1e-6)
+    meant, familiar = probes.read(right, 3, np.zeros((0, 2), np.float32))
+    assert (meant == right).all()
+    assert familiar == 1
+    near = np.array([0.8, 0.6], np.float32)
+    meant, familiar = probes.read(right, 3, np.array([near, left]))
+    assert familiar == 1
+    assert np.linalg.norm(meant) == pytest.approx(1, abs=1e-6)
+    assert meant @ near > 0.99, "it weighs more than the question itself"
+    many = np.array([near] * 40 + [left] * 40)
+    assert probes.read(right, 3, many)[0] == pytest.approx(meant, abs=1e-6)
+    meant, familiar = probes.read(right, 3, np.array([up, left]))
+    assert (meant == right).all(), "neither is near"
+    assert familiar == 0
+    assert probes.read(right, 7, np.array([up, left]))[1] == 1, "too long for a name"
 
 
 def test_the_model_that_ships_knows_questions(bundled: Encoder) -> None:
     asked = bundled.ask("a time you were wrong")
     assert 0.3 < asked.meant @ asked.whole < 0.999
     assert asked.meant.dtype == asked.whole.dtype == np.float32
+    assert asked.familiar == 1
+    assert bundled.ask("Mrs Tanaka").familiar < 0.3
 
 
 def damaged_copy(folder: Path, file: str) -> str:

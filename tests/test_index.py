@@ -185,8 +185,10 @@ def test_every_token_of_a_question_looks_for_its_nearest(make_bank: BankMaker) -
     assert index.tokens(sorted(index.slugs()), nothing) == {}, "an encoder without tokens"
 
 
-def test_stories_are_near_what_is_meant_and_labels_near_what_is_asked(make_bank: BankMaker) -> None:
-    root = make_bank({"a.md": "---\nquestions: [red]\ntags: [red]\n---\nBlue."})
+def test_stories_are_near_what_is_meant_and_questions_near_what_is_asked(
+    make_bank: BankMaker,
+) -> None:
+    root = make_bank({"a.md": "---\nquestions: [red]\ntags: [blue]\n---\nBlue."})
     _, encoder, index = update(root)
     red, blue = encoder.questions(["red", "blue"])
     asked = Asked(whole=red, meant=blue, tokens=np.zeros((0, 0), np.float32))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storybank.bank import Bank
 from storybank.errors import EmptyBankError, EmptyQuestionError, NothingLeftError
-from storybank.fusion import FITS, SIGNALS, WORDS_HALF, Fusion, signals
+from storybank.fusion import ABSENT, FITS, SIGNALS, TOPIC_HALF, WORDS_HALF, Fusion, signals
 from storybank.index import Evidence, Index
 from storybank.match import Matcher
 from storybank.passage import BODY, LABEL, LEAST, MOST, QUESTION, WHOLE, cut, spans
@@ -141,16 +141,16 @@ def test_a_bank_is_not_empty_while_another_process_makes_the_index_anew(
 COSINE = st.floats(-1, 1)
 
 
-@given(COSINE, COSINE, COSINE, st.none() | st.floats(0, 9), st.floats(0, 1e6))
+@given(COSINE, COSINE, COSINE, st.none() | st.floats(0, 9), st.floats(0, 1e6), st.floats(0, 1))
 def test_scores_are_probabilities_and_fits_follow_them(
-    whole: float, best: float, asked: float, labels: float | None, bm25: float
+    whole: float, best: float, asked: float, labels: float | None, bm25: float, familiar: float
 ) -> None:
     fusion = Fusion.load()
     evidence = {1: Evidence(whole, best, asked, labels)}
-    probability = fusion.probability(fusion.parts(evidence, {1: bm25})[1])
+    probability = fusion.probability(fusion.parts(evidence, {1: bm25}, familiar)[1])
     assert 0 <= probability <= 1
     better = {1: Evidence(whole, min(best + 0.1, 1), asked, labels)}
-    higher = fusion.probability(fusion.parts(better, {1: bm25})[1])
+    higher = fusion.probability(fusion.parts(better, {1: bm25}, familiar)[1])
     assert higher >= probability
     assert FITS.index(fusion.fit(higher)) <= FITS.index(fusion.fit(probability))
 
@@ -164,8 +164,12 @@ def test_the_weights_that_ship_make_sense() -> None:
 
 def test_words_are_half_at_their_half() -> None:
     nothing = Evidence(0, 0)
-    found = signals({1: nothing, 2: nothing}, {1: WORDS_HALF})
+    found = signals({1: nothing, 2: nothing}, {1: WORDS_HALF}, 1.0)
     assert (found[1]["words"], found[2]["words"]) == (0.5, 0)
+    assert found[1]["topic"] == 0
+    found = signals({1: nothing, 2: nothing}, {1: TOPIC_HALF}, 0.5)
+    topics = found[1]["topic"], found[2]["topic"]
+    assert topics == pytest.approx(((0.5 - ABSENT) / 2, -ABSENT / 2))
 
 
 def passages(text: str) -> list[tuple[str, str, str]]:
@@ -298,7 +302,7 @@ def test_those_that_are_chosen_are_looked_at_closely(make_bank: BankMaker) -> No
     ready = matcher(make_bank, stories)
     asked = ToyEncoder().ask("red pears")
     everything, _ = ready.evidence("red pears", asked)
-    assert sum(each.tokens is not None for each in everything.values()) == 100
+    assert sum(each.tokens is not None for each in everything.values()) == 50
     slugs = ready.index.slugs()
     chosen = {identity for identity, slug in slugs.items() if slug in "ab"}
     few, _ = ready.evidence("red pears", asked, chosen)

@@ -34,7 +34,7 @@ GOOD = 2
 #: chosen, not learned, as the development part has no such questions.
 ASKED = 40.0
 #: A name or a topic must be found, and the development part asks for neither: chosen as well.
-WORDS = 1.0
+LETTERS = {"words": 1.0, "topic": 8.0}
 #: What is learned first, where there are no labels.
 MEANING = ("story", "passage", "tokens")
 #: By grade 0 to 3, what a story's place is worth in learning how to rank: as in training.
@@ -72,7 +72,8 @@ def read(folder: Path) -> list[Judged]:
     slugs = matcher.index.slugs()
     found = []
     for question, grades in judged.items():
-        rows = signals(*matcher.evidence(question, encoder.ask(question)))
+        asked = encoder.ask(question)
+        rows = signals(*matcher.evidence(question, asked), asked.familiar)
         values = np.array([[row[name] for name in SIGNALS] for row in rows.values()])
         found.append(Judged(values, np.array([grades.get(slugs[each], 0) for each in rows])))
     return found
@@ -158,7 +159,8 @@ def main() -> None:
     # How stories are ranked, on a scale of its own; then what that is as a chance.
     meaning = fit_ranking([each.of(*MEANING) for each in bare], bare)
     near = [each.of(*MEANING) @ meaning for each in bare]
-    words = np.concatenate([each.of("words")[:, 0] for each in bare]) * WORDS
+    letters = np.array(list(LETTERS.values()))
+    words = np.concatenate([each.of(*LETTERS) @ letters for each in bare])
     bank = np.concatenate([each.of("bank")[:, 0] for each in bare])
     y = np.concatenate([each.is_good for each in bare])
     scale, of_bank, bias = fit_chance(np.column_stack([np.concatenate(near), bank]), y, words)
@@ -172,7 +174,7 @@ def main() -> None:
     known = np.concatenate(
         [
             scale * (at + labels * each.of("labels")[:, 0])
-            + each.of("words", "bank") @ (WORDS, of_bank)
+            + each.of(*LETTERS, "bank") @ (*letters, of_bank)
             + bias
             for at, each in zip(near, tagged, strict=True)
         ]
@@ -182,7 +184,7 @@ def main() -> None:
     tp = chance(known + labelled)
 
     weights = dict(zip(MEANING, scale * meaning, strict=True))
-    weights |= {"words": WORDS, "asked": ASKED, "bank": of_bank}
+    weights |= LETTERS | {"asked": ASKED, "bank": of_bank}
     weights |= {"labels": scale * labels, "labelled": labelled}
     choices = [first_choices(bare, p), first_choices(tagged, tp)]
     top, is_good, answered = (np.concatenate(each) for each in zip(*choices, strict=True))

@@ -36,14 +36,16 @@ class Told:
 class Asked:
     """A question as it was read.
 
-    `whole` is its unit vector [dimension], to be compared with other questions and with labels;
-    `meant` the one to be compared with stories, which may know more (see probes.py). `tokens` are
-    [t, size]: the length of a token's vector is its weight, and all weights sum to 1.
+    `whole` is its unit vector [dimension], to be compared with other questions; `meant` the one to
+    be compared with stories and labels, which may know more (see probes.py). `tokens` are
+    [t, size]: the length of a token's vector is its weight, and all weights sum to 1. `familiar` is
+    how like a question that is asked in interviews it is, and unlike a name or a topic, 0..1.
     """
 
     whole: NDArray[float32]
     meant: NDArray[float32]
     tokens: NDArray[float32]
+    familiar: float = 1.0
 
 
 class Encoder(Protocol):

@@ -98,8 +98,8 @@ class OnnxEncoder:
         """Read the question that is to be answered."""
         hidden, tokens, weights = self._run(self._framed(question))
         whole = _unit(hidden.mean(0))
-        meant = probes.pull(whole, self._probes)
-        return Asked(whole, meant, tokens * (weights / weights.sum())[:, None])
+        meant, familiar = probes.read(whole, len(question.split()), self._probes)
+        return Asked(whole, meant, tokens * (weights / weights.sum())[:, None], familiar)
 
     def _story(self, texts: Sequence[str]) -> Told:
         import numpy as np

@@ -18,7 +18,7 @@ from storybank.index.database import Database, ReadOnlyIndexError
 from storybank.index.terms import terms
 from storybank.index.update import IndexStats, Progress, Updater
 from storybank.index.vectors import best_of_each, cosines
-from storybank.passage import ALONE, QUESTION
+from storybank.passage import QUESTION
 from storybank.story import minutes
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Index:
                 in_body = (at > 0) & (at <= np.repeat(bodies, counts))
                 is_label = at > np.repeat(questions, counts)
                 is_question = (at > 0) & ~in_body & ~is_label
-                own = cosines(rows, scales, asked.whole, is_label | is_question)
+                own = cosines(rows, scales, asked.whole, is_question)
                 whole = found[starts]
                 heights = np.where(in_body, np.exp(SHARPNESS * found), 0.0)
                 best = np.log(np.maximum(np.add.reduceat(heights, starts), 1e-9)) / SHARPNESS
@@ -203,7 +203,7 @@ class Index:
                         np.maximum.reduceat(np.where(is_question, own, 0.0), starts),
                         np.where(
                             np.add.reduceat(is_label, starts) > 0,
-                            np.add.reduceat(np.where(is_label, own - FAR, 0.0).clip(0), starts),
+                            np.add.reduceat(np.where(is_label, found - FAR, 0.0).clip(0), starts),
                             np.nan,
                         ),
                     ]
@@ -321,7 +321,7 @@ class Index:
         with self._database.guard():
             _check_texts(*(text for passage in passages for text in passage))
             near = np.where(
-                [role in ALONE for role, *_ in passages],
+                [role == QUESTION for role, *_ in passages],
                 cosines(rows, scales, asked.whole),
                 cosines(rows, scales, asked.meant),
             ).tolist()
