@@ -44,8 +44,8 @@ class Match:
 
     `score` is the probability, 0..1, that the story is a good answer; `parts` is what each signal
     added to its log-odds. `fit` is None with an encoder that the fusion was not calibrated for, and
-    where the question or the story is in a language that the model cannot read; the score of a
-    question that it cannot read is but the share of words. `passages` are the best first.
+    where the question wants no story, or it or the story is in a language that the model cannot
+    read; the score of a question that it cannot read is but the share of words. `passages` are the best first.
     """
 
     rank: int
@@ -84,7 +84,8 @@ class Ranking:
     """The answer to one question.
 
     `verdict` is the fit of the best story; None without a story, with an encoder that scores were
-    not calibrated for, and in a language that the model was not trained on. `remarks` are
+    not calibrated for, for a question that wants no story, and in a language that the model was
+    not trained on. `remarks` are
     sentences for the user on the question and on the best story. `left_out` are the stories that
     were told already, with the rank they would have had. `problems` are those of the bank's files.
     """
@@ -158,8 +159,9 @@ class Matcher:
         kept = [each for each in ranked if each.story.slug not in told][:limit]
         matches = tuple(replace(each, rank=rank) for rank, each in enumerate(kept, 1))
         foreign = self._is_foreign(question) or _may_hide_a_story(matches)
+        unjudged = foreign or wants_no_story(question) is not None
         matches = tuple(
-            replace(each, fit=None) if foreign or _is_foreign_story(each) else each
+            replace(each, fit=None) if unjudged or _is_foreign_story(each) else each
             for each in matches
         )
         return Ranking(

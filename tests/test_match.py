@@ -320,3 +320,5 @@ def test_a_story_that_is_not_told_answers_no_question(make_bank: BankMaker) -> N
 def test_a_question_for_no_story_is_told_so(make_bank: BankMaker) -> None:
     ranking = calibrated(make_bank, STORIES).match("What is your salary expectation?")
     assert "not a question for a story" in ranking.remarks[0]
+    assert ranking.verdict is None
+    assert {each.fit for each in ranking.matches} == {None}
