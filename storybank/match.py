@@ -45,7 +45,8 @@ class Match:
     `score` is the probability, 0..1, that the story is a good answer; `parts` is what each signal
     added to its log-odds. `fit` is None with an encoder that the fusion was not calibrated for, and
     where the question wants no story, or it or the story is in a language that the model cannot
-    read; the score of a question that it cannot read is but the share of words. `passages` are the best first.
+    read; the score of a question that it cannot read is but the share of words. `passages` are the
+    best first.
     """
 
     rank: int
@@ -85,9 +86,9 @@ class Ranking:
 
     `verdict` is the fit of the best story; None without a story, with an encoder that scores were
     not calibrated for, for a question that wants no story, and in a language that the model was
-    not trained on. `remarks` are
-    sentences for the user on the question and on the best story. `left_out` are the stories that
-    were told already, with the rank they would have had. `problems` are those of the bank's files.
+    not trained on. `remarks` are sentences for the user on the question and on the best story.
+    `left_out` are the stories that were told already, with the rank they would have had. `problems`
+    are those of the bank's files.
     """
 
     question: str
