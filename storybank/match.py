@@ -228,8 +228,11 @@ class Matcher:
             if not chosen:
                 raise NothingLeftError(str(selection), len(slugs))
             slugs = {each: slugs[each] for each in chosen}
-        parts = self._fusion.parts(*self.evidence(question, asked, slugs), asked.familiar)
+        evidence, bm25 = self.evidence(question, asked, slugs)
+        parts = self._fusion.parts(evidence, bm25, asked.familiar)
         chances = {each: self._fusion.probability(parts[each]) for each in slugs.keys() & parts}
+        most = self._fusion.fits[FITS[2]]  # for a title, however well it sounds
+        chances |= {each: min(chances[each], most) for each in chances if not evidence[each].told}
         # What the model makes of a question that it cannot read only parts equals.
         scores = chances
         if self._is_foreign(question):

@@ -22,7 +22,10 @@ _OTHER = {
     r"\bnotice period\b|\b(can|could) you start\b|\bvisa\b|\bwork permit\b": (
         "it asks for a fact: answer it plainly"
     ),
-    r"\bwhere do you see yourself\b|\bany questions for (me|us)\b": (
+    r"\bany questions for (me|us)\b": (
+        "it is your turn to ask: prepare three questions for each company"
+    ),
+    r"\bwhere do you see yourself\b": (
         "it asks for a plan of yours: prepare it beside the stories"
     ),
 }
@@ -157,9 +160,24 @@ _OTHER_LANGUAGES = frozenset(
         "zijn",
         "te",
         "dat",
+        "warum",
+        "bei",
+        "uns",
+        "ihre",
+        "ihnen",
+        "sind",
+        "pourquoi",
+        "cette",
+        "comment",
+        "êtes",
+        "cuándo",
+        "qué",
+        "perché",
+        "quando",
+        "waarom",
     ]
 )
-_LEAST = 3  # such words, before a text is called foreign
+_LEAST = 2  # such words, before a text is called foreign
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 

@@ -317,6 +317,14 @@ def test_a_story_that_is_not_told_answers_no_question(make_bank: BankMaker) -> N
     assert [each.parts["asked"] > 0 for each in ranking.matches] == [True, False]
 
 
+def test_a_title_is_a_stretch_however_well_it_sounds(make_bank: BankMaker) -> None:
+    ready = calibrated(make_bank, {"a.md": "---\ntitle: Red pears\n---\n", "b.md": "Red plums."})
+    for match in ready.match("red pears").matches:
+        if match.story.slug == "a":
+            assert match.score <= Fusion.load().fits["stretch"]
+            assert match.fit in ("stretch", "none")
+
+
 def test_a_question_for_no_story_is_told_so(make_bank: BankMaker) -> None:
     ranking = calibrated(make_bank, STORIES).match("What is your salary expectation?")
     assert "not a question for a story" in ranking.remarks[0]

@@ -73,6 +73,7 @@ class Evidence:
     `asked`: cosine to the nearest of the questions that the story says it answers, 0 without any.
     `labels`: sum over its values and tags of how far their cosines are above `FAR`; None without.
     `tokens`: MaxSim of the question's tokens and the story's; None where it was not looked at.
+    `told`: whether there is more of it than a title.
     """
 
     whole: float
@@ -80,6 +81,7 @@ class Evidence:
     asked: float = 0.0
     labels: float | None = None
     tokens: float | None = None
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +208,17 @@ class Index:
                             np.add.reduceat(np.where(is_label, found - FAR, 0.0).clip(0), starts),
                             np.nan,
                         ),
+                        bodies.astype(np.float32),
                     ]
                 )
         if not identities:
             return {}
         columns = [np.concatenate(column).tolist() for column in zip(*parts, strict=True)]
         columns[3] = [None if labels != labels else labels for labels in columns[3]]  # noqa: PLR0124  # NaN
-        evidence = (Evidence(*row) for row in zip(*columns, strict=True))
+        evidence = (
+            Evidence(whole, best, of_questions, labels, told=told > 0)
+            for whole, best, of_questions, labels, told in zip(*columns, strict=True)
+        )
         known = dict(zip(identities, evidence, strict=True))
         for identity in self._left_out.keys() & known.keys():
             listed = self._left_out[identity]
