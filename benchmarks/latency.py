@@ -71,21 +71,22 @@ class Stand:
     """Stands in for the bundled encoder, with its key: 20,000 stories need vectors, not these."""
 
     def __init__(self) -> None:
-        facts = load("onnx")
-        self.name, self.key, self.dimension = facts.name, facts.key, facts.dimension
-        self._tokens = facts.ask("a story of some length").tokens
+        self._bundled = load("onnx")
+        self.name, self.key = self._bundled.name, self._bundled.key
+        self.dimension = self._bundled.dimension
+        self._token_size = self.ask("any question").tokens.shape[1]
         self._chance = np.random.default_rng(0)
 
     def stories(self, stories: Sequence[Sequence[str]]) -> list[Told]:
         """Vectors of unit length and no meaning for each story."""
-        size = (_TOKENS, self._tokens.shape[1])
+        size = (_TOKENS, self._token_size)
         tokens = self._chance.normal(size=size).astype(np.float32)
         tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
         return [Told(self.questions(story), tokens) for story in stories]
 
     def ask(self, question: str) -> Asked:
-        """No question is asked of it."""
-        raise NotImplementedError
+        """Read as the bundled encoder reads it."""
+        return self._bundled.ask(question)
 
     def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [len(texts), dimension] of unit length and no meaning."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 QUESTION = 'When did "no" mean: not yet?'
 
 
-pty = pytest.importorskip("pty")
+pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals of this kind")
 
 
 def edit(bank: Path, editor: str, *arguments: str) -> subprocess.CompletedProcess[str]:

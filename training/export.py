@@ -35,8 +35,7 @@ import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from reader import HEAD, TokenHead
-from safetensors.torch import load_file
+from reader import TokenHead
 from sentence_transformers import SentenceTransformer
 
 from storybank.encoders import probes
@@ -82,18 +81,6 @@ class TokenVectors(torch.nn.Module):
             position_ids=torch.arange(input_ids.shape[1])[None],
         ).last_hidden_state
         return (tokens, *self.head(tokens)) if self.head else (tokens,)
-
-
-def head_of(folder: Path) -> TokenHead | None:
-    """The head that train.py saved beside the model, if it did."""
-    path = folder / HEAD
-    if not path.exists():
-        return None
-    weights = load_file(path)
-    size, dimension = weights["project.weight"].shape
-    head = TokenHead(dimension, size)
-    head.load_state_dict(weights)
-    return head.eval()
 
 
 def check_pipeline(model: SentenceTransformer) -> None:
@@ -221,7 +208,7 @@ def main() -> None:
         str(arguments.source), device="cpu", model_kwargs={"attn_implementation": "eager"}
     )
     check_pipeline(model)
-    head = head_of(arguments.source)
+    head = TokenHead.load(arguments.source)
     arguments.target.mkdir(parents=True, exist_ok=True)
     graph, tokenizer = arguments.target / "model.onnx", arguments.target / "tokenizer.json"
     with tempfile.TemporaryDirectory() as folder:

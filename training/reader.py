@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from storybank.index import SHARPNESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
 
@@ -43,6 +45,18 @@ class TokenHead(torch.nn.Module):
         self.weigh = torch.nn.Linear(dimension, 1)
         torch.nn.init.zeros_(self.weigh.weight)
         torch.nn.init.ones_(self.weigh.bias)
+
+    @classmethod
+    def load(cls, folder: Path) -> TokenHead | None:
+        """The head that train.py saved beside a model, if it did."""
+        path = folder / HEAD
+        if not path.exists():
+            return None
+        weights = load_file(path)
+        size, dimension = weights["project.weight"].shape
+        head = cls(dimension, size)
+        head.load_state_dict(weights)
+        return head.eval()
 
     def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors of length 1, and weights above 0."""

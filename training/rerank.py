@@ -20,9 +20,8 @@ import corpus
 import torch
 from corpus import JudgedBank, LabelledStory
 from reader import HEAD, Reader, TokenHead
-from safetensors.torch import load_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from train import GOOD, measures, text_of
+from train import GOOD, grades_of, measures, text_of
 
 SHOWN = 8  # stories of a question, the best by grade and then by the bi-encoder
 QUESTIONS = 4  # a step
@@ -36,10 +35,9 @@ def bi_encoder(folder: Path, max_tokens: int) -> Reader:
         str(folder), device="cpu", model_kwargs={"attn_implementation": "eager"}
     )
     model[0].auto_model.eval()
-    weights = load_file(folder / HEAD)
-    size, dimension = weights["project.weight"].shape
-    head = TokenHead(dimension, size)
-    head.load_state_dict(weights)
+    head = TokenHead.load(folder)
+    if head is None:
+        raise SystemExit(f"{folder} has no {HEAD}: name the folder that train.py wrote")
     return Reader(model, head, max_tokens)
 
 
@@ -48,13 +46,6 @@ def ranked(reader: Reader, bank: JudgedBank, stories: dict[str, LabelledStory]) 
     with torch.no_grad():
         told = reader.stories([text_of(stories[each]) for each in bank.stories])
         return told.scores(reader.questions(bank.questions))[1]
-
-
-def grades_of(bank: JudgedBank) -> torch.Tensor:
-    """Grades [questions, stories]."""
-    return torch.tensor(
-        [[float(given.get(each, 0)) for each in bank.stories] for given in bank.grades]
-    )
 
 
 class Reranker:

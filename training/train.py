@@ -159,9 +159,7 @@ class BankLoss(torch.nn.Module):
     ) -> torch.Tensor:
         """The loss of one bank."""
         told = reader.stories([text_of(stories[each], chance) for each in bank.stories])
-        grades = torch.tensor(
-            [[float(given.get(each, 0)) for each in bank.stories] for given in bank.grades]
-        )
+        grades = grades_of(bank)
         both = told.scores(reader.questions(bank.questions))
         return torch.stack([self._loss(scores, grades) for scores in both]).mean()
 
@@ -177,6 +175,13 @@ class BankLoss(torch.nn.Module):
             self.scale * scores + self.bias, good
         )
         return self.config["bank_weight"] * (listwise + self.config["point_weight"] * pointwise)
+
+
+def grades_of(bank: JudgedBank) -> torch.Tensor:
+    """Grades [questions, stories]."""
+    return torch.tensor(
+        [[float(given.get(each, 0)) for each in bank.stories] for given in bank.grades]
+    )
 
 
 def base(name: str) -> str:
@@ -199,8 +204,7 @@ def evaluate(
             for way, scores in zip(
                 rows, told.scores(reader.questions(bank.questions)), strict=True
             ):
-                for row, given in zip(scores, bank.grades, strict=True):
-                    grades = torch.tensor([float(given.get(each, 0)) for each in bank.stories])
+                for row, grades in zip(scores, grades_of(bank), strict=True):
                     if grades.max() >= GOOD:
                         way.append(measures(grades[row.argsort(descending=True)]))
     means = [[round(each, 4) for each in torch.tensor(way).mean(0).tolist()] for way in rows]
